@@ -105,9 +105,11 @@ def presets() -> str:
 def idioms() -> str:
     """Return a table for each tool: its call, ours, and what differs."""
     tools: dict[str, list[dict[str, str]]] = {}
-    for row in yaml.safe_load(IDIOMS.read_text())["idioms"]:
+    table = yaml.safe_load(IDIOMS.read_text())
+    for row in table["idioms"]:
         tools.setdefault(row["tool"], []).append(row)
-    sections = []
+    imports = [line for line in table["preamble"].splitlines() if line.startswith(("import ", "from "))]
+    sections = ["The rows of the tables below begin with\n\n```python\n" + "\n".join(imports) + "\n```"]
     for tool, rows in tools.items():
         head = f"<tr><th>{tool}</th><th>lifecycle</th></tr>"
         cells = [

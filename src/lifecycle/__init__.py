@@ -39,7 +39,9 @@ def __getattr__(name: str) -> Any:
             return cross_validate
     except AttributeError as error:
         raise ImportError(f"lifecycle.{name} cannot be imported: {type(error).__name__}: {error}") from error
-    raise AttributeError(f"module 'lifecycle' has no attribute {name!r}")
+    from lifecycle.api import hints
+
+    raise hints.not_here(__name__, name)
 
 
 def __dir__() -> list[str]:

@@ -26,8 +26,15 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
+from lifecycle.api import hints
 from lifecycle.api.model import Model
 from lifecycle.data.sources.native_frames import as_pandas
+
+
+def __getattr__(name: str) -> Any:
+    """Name the estimator of this module for that of another tool."""
+    raise hints.not_here(__name__, name)
+
 
 PREFIXES = ("module__", "optimizer__", "fit__")
 """Beginnings of parameters that are fields of the network, of the optimizer, and arguments of the fit."""
@@ -114,11 +121,20 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
         self.verbose = verbose
         self._set_nested(nested)
 
+    def __getattr__(self, name: str) -> Any:
+        # Only for names that are not found; scikit-learn and copies ask for many.
+        ours = hints.ESTIMATOR_ATTRIBUTES.get(name)
+        advice = f". Use {ours}." if ours else ""
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}{advice}")
+
     def _set_nested(self, nested: dict[str, Any]) -> None:
         for name, value in nested.items():
             if not name.startswith(PREFIXES):
                 known = ", ".join(BaseEstimator.get_params(self, deep=False))
-                raise TypeError(f"{type(self).__name__} has no parameter {name}. Parameters: {known}, module__<field>.")
+                advice = hints.estimator(name)
+                raise TypeError(
+                    f"{type(self).__name__} has no parameter {name}.{advice} Parameters: {known}, module__<field>."
+                )
             setattr(self, name, value)
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pkgutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,10 +11,13 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from pytorch_lightning.callbacks import ModelCheckpoint
 from torch import nn
 
+import lifecycle
+from lifecycle.api import hints
 from lifecycle.api.model import Model
-from lifecycle.errors import RequestError
+from lifecycle.errors import RequestError, SavedModelError
 
 X = np.random.default_rng(0).normal(size=(30, 3)).astype(np.float32)
 Y = np.where(X[:, 0] > 0, "yes", "no")
@@ -95,6 +99,20 @@ def test_weights_are_read_set_saved_and_loaded(tmp_path: Path, fitted: Model) ->
         np.testing.assert_array_equal(one, wanted)
 
 
+def test_the_weights_of_a_checkpoint_are_loaded(tmp_path: Path) -> None:
+    model = Model("mlp", hidden=[4])
+    best = ModelCheckpoint(tmp_path, monitor="train_loss", filename="best")
+    model.fit(X, Y, epochs=3, verbose=0, callbacks=[best])
+    other = Model("mlp", hidden=[4]).build(X, Y, seed=9)
+    other.load_weights(tmp_path / "best.ckpt")
+    for one, wanted in zip(other.get_weights(), model.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, wanted)
+    with pytest.raises(SavedModelError, match=r"gone.ckpt or its gone.ckpt.sha256 is missing"):
+        other.load_weights(tmp_path / "gone.ckpt")
+    with pytest.raises(RequestError, match=r"^the weights are of another network: 0\.weight has"):
+        Model("mlp", hidden=[5]).build(X, Y).load_weights(tmp_path / "best.ckpt")
+
+
 def test_a_fit_begins_with_the_weights_that_were_set() -> None:
     model = Model("mlp", hidden=[4]).compile("sgd", "mse", lr=0.1).build(X, X[:, 0])
     net = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 1))
@@ -154,6 +172,19 @@ REFUSED: dict[str, tuple[Callable[[Model, Path], Any], str]] = {
         lambda model, _: model.fit(X, Y, lr=3),
         r"^lr belongs to another call.*compile\(lr=0.01\)",
     ),
+    "max_epochs": (
+        lambda model, _: model.fit(X, Y, max_epochs=3),
+        "^max_epochs is called epochs here, got 3. Write epochs=3.$",
+    ),
+    "logger": (
+        lambda model, _: model.fit(X, Y, logger=True),
+        r"^logger is an argument of Lightning's Trainer, not of fit\(\), got True. Write track=True, and tracking=Tr",
+    ),
+    "checkpoint": (
+        lambda model, _: model.fit(X, Y, ckpt_path="last.ckpt"),
+        r"^ckpt_path is an argument .* got 'last.ckpt'. fit\(X, y, resume=True\) trains further, load_weights",
+    ),
+    "no list": (lambda _, __: Model("mlp", hidden=8), r"^hidden must be a list, got 8. Write hidden=\[8\].$"),
     "workers": (lambda model, _: model.fit(X, Y, workers=3), "^workers has no equivalent, got 3. Nothing: rows are in"),
     "test_size": (lambda model, _: model.fit(X, Y, test_size=0.2), "^test_size is called validation_split here"),
 }
@@ -168,11 +199,43 @@ def test_a_wrong_call_is_refused_and_names_the_right_one(
 
 
 @pytest.mark.parametrize(
+    ("statement", "message"),
+    [
+        (
+            "from lifecycle import Sequential",
+            'lifecycle has no Sequential. Use Model(["dense: 12", "relu", "output"]).',
+        ),
+        ("from lifecycle import load_model", "lifecycle has no load_model. Use Model.load(folder)."),
+        ("from lifecycle import Sequentiel", "cannot import name 'Sequentiel' from 'lifecycle'"),
+        (
+            "from lifecycle.sklearn import NeuralNetClassifier",
+            "lifecycle.sklearn has no NeuralNetClassifier. Use lifecycle.sklearn.LifecycleClassifier.",
+        ),
+    ],
+)
+def test_an_import_of_another_tools_name_is_answered_with_ours(statement: str, message: str) -> None:
+    with pytest.raises(ImportError) as raised:
+        exec(statement)
+    assert str(raised.value).startswith(message)
+
+
+def test_names_of_other_tools_are_none_of_ours() -> None:
+    modules = {module.name for module in pkgutil.iter_modules(lifecycle.__path__)}
+    assert not modules & set(hints.NAMES)
+    assert not set(lifecycle.__all__) & set(hints.NAMES)
+    assert not any(hasattr(lifecycle, name) for name in hints.NAMES)
+    with pytest.raises(AttributeError, match=r"^lifecycle has no load_model. Use Model.load\(folder\).$"):
+        lifecycle.load_model("m.keras")
+
+
+@pytest.mark.parametrize(
     ("name", "hint"),
     [
         ("predict_classes", r"Model has no predict_classes. Use predict\(X\), which returns classes."),
         ("fit_generator", "fit_generator. Use fit.generator, steps_per_epoch"),
         ("score", "Use evaluate"),
+        ("validate", "Use evaluate"),
+        ("load_from_checkpoint", r"Use Model.load\(folder\)"),
         ("state_dict", "Use trained.network.state_dict"),
         ("no_such_thing", "'Model' object has no attribute 'no_such_thing'"),
     ],

@@ -13,6 +13,7 @@ from typing import Any
 import mlflow
 import numpy as np
 import pytest
+import pytorch_lightning as pl
 import sklearn.metrics
 import torch
 import torchmetrics
@@ -411,3 +412,53 @@ def test_a_file_that_names_code_runs_none(tmp_path: Path) -> None:
             Model.load(saved)
         manifest = json.loads((saved / "lifecycle.json").read_text())
     assert not (tmp_path / "made").exists()
+
+
+class Lightning(pl.LightningModule):
+    """A module with steps of its own."""
+
+    def training_step(self, batch: Any, index: int) -> None:
+        """Return no loss."""
+
+    def configure_optimizers(self) -> None:
+        """Return no optimizer."""
+
+
+class Forward(pl.LightningModule):
+    """A module that is a network."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.Linear(3, 1)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Map ``(batch, 3)`` to ``(batch, 1)``."""
+        outputs: Tensor = self.layers(inputs)
+        return outputs
+
+
+@pytest.mark.parametrize("given", [Lightning, Lightning()], ids=["class", "object"])
+def test_the_steps_of_a_lightning_module_are_not_ignored(given: Any) -> None:
+    message = (
+        r"^Model would not call training_step, configure_optimizers of a LightningModule, got Lightning\(...\)\. Give "
+        r"its network, a torch.nn.Module: Model\(network\)\.compile\("
+    )
+    with pytest.raises(RequestError, match=message):
+        Model(given)
+    assert len(Model(Forward()).fit(X, VALUES, epochs=1, verbose=0).rows) == 1
+
+
+class Sized(nn.Module):
+    """A network that does not keep its argument."""
+
+    def __init__(self, outputs: int) -> None:
+        super().__init__()
+        self.layer = nn.Linear(3, outputs)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Map ``(batch, 3)`` to ``(batch, outputs)``."""
+        return torch.as_tensor(self.layer(inputs))
+
+
+def test_arguments_that_are_not_known_are_left_to_the_reader() -> None:
+    assert own_network.read(Sized(1), {}).remedy().python.endswith("load(folder, network=Sized(...)).")

@@ -6,6 +6,7 @@ from __future__ import annotations
 import functools
 import os
 import pickle
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -27,6 +28,7 @@ from sklearn.utils import estimator_checks
 from sklearn.utils.estimator_checks import estimator_checks_generator
 from torch import nn
 
+from lifecycle.api import hints
 from lifecycle.api.model import Model
 from lifecycle.errors import RequestError
 from lifecycle.optimizers import SGD
@@ -250,10 +252,40 @@ def test_parameters_of_the_network_have_names_of_their_own() -> None:
     assert clone(one).get_params()["module__hidden"] == [5]
     search = GridSearchCV(LifecycleClassifier(epochs=1), {"module__hidden": [[2], [3]]}, cv=2).fit(X, y)
     assert search.best_estimator_.model_.summary().layers[0].output_shape in ("(None, 2)", "(None, 3)")
-    with pytest.raises(TypeError, match=r"has no parameter hidden. Parameters: accelerator, batch_size"):
+    with pytest.raises(TypeError, match=r"no parameter hidden. Write module__hidden=\[64\]. Parameters: accelerator, "):
         LifecycleClassifier(hidden=[3])
     with pytest.raises(RequestError, match=r"^hiden is not a field"):
         LifecycleClassifier(module__hiden=[3]).fit(X, y)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (
+            {"module": "mlp"},
+            r"no parameter module. Write LifecycleClassifier\(MyModule\), or model=MyModule. Parameters:",
+        ),
+        ({"max_epochs": 3}, r"no parameter max_epochs. Write epochs=20. Parameters: "),
+        (
+            {"iterator_train__shuffle": False},
+            r"no parameter iterator_train__shuffle. Write batch_size=32, or fit__shuf",
+        ),
+        ({"bogus": 3}, r"no parameter bogus. Parameters: accelerator"),
+    ],
+)
+def test_parameters_of_skorch_are_answered_with_ours(given: dict[str, Any], message: str) -> None:
+    with pytest.raises(TypeError, match=message):
+        LifecycleClassifier(**given)
+
+
+def test_attributes_of_skorch_are_answered_with_ours() -> None:
+    for name, ours in hints.ESTIMATOR_ATTRIBUTES.items():
+        with pytest.raises(
+            AttributeError, match=re.escape(f"'LifecycleClassifier' object has no attribute {name!r}. Us")
+        ):
+            getattr(LifecycleClassifier(), name)
+        assert ours
+    assert not hasattr(LifecycleRegressor(), "predict_proba")
 
 
 def test_class_weights_callbacks_and_networks_are_parameters() -> None:

@@ -64,3 +64,8 @@ def test_the_message_for_an_argument_that_does_not_fit(argument: str, message: s
 @given(st.text().filter(lambda text: text != "null" and not text.startswith(("[", "{"))))
 def test_a_text_is_kept_as_typed(text: str) -> None:
     assert read([f"run={text}"], Fields, "use").run == text
+
+
+def test_several_values_of_a_text_may_be_written_as_a_list() -> None:
+    found = read(["run=[latest,0123]", "name=null", "columns=[a,b]"], Fields, "compare")
+    assert (found.run, found.name, found.columns) == ("latest,0123", None, ["a", "b"])

@@ -191,7 +191,7 @@ SENTENCES = {
     "trainer.early_stopping=perhaps": "trainer.early_stopping must be true or false, got perhaps. `lifecycle --cfg job",
     "trainer.max_epochs=null": "trainer.max_epochs must have a value, got null. `lifecycle --cfg job` shows values",
     "model.hidden=[8,wide]": "model.hidden[1] must be a whole number, got [8,wide]. `lifecycle --cfg job` shows values",
-    "model.hidden=8": "model.hidden must be a list, such as [a,b], got 8. `lifecycle --cfg job` shows values that fit.",
+    "model.hidden=8": "model.hidden must be a list, such as [a,b], got 8. Write model.hidden=[8].",
     "loss=[mse]": "loss is refused (Cannot convert 'list' to string: '['mse']'), got [mse]. `lifecycle --cfg job`",
     "model.hidden=[64": (
         "model.hidden=[64 cannot be read: no viable alternative at input '[64'. Write key=value, and quote what the "

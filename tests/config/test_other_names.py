@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-import pytest
+import dataclasses
+from inspect import signature
 
+import pytest
+import pytorch_lightning as pl
+
+from lifecycle.cli.subcommands import SUBCOMMANDS
 from lifecycle.config import other_names
 from lifecycle.config.choices import TYPED
 from lifecycle.config.compose import compose
+from lifecycle.config.schema import TrainerConfig
 from lifecycle.config.tasks import TASKS
 from lifecycle.errors import RequestError
 from tests.conftest import Command
@@ -34,6 +40,10 @@ TYPED_AND_ANSWERED = {
     "num_workers=4": "Leave it out, as rows are not loaded by processes;",
     "n_splits=5": "Write cv.folds=5.",
     "class_weight=balanced": "Write class_weights=balanced.",
+    "trainer.callbacks=[a]": "Early stopping is trainer.patience=10; in Python, fit(callbacks=[...]).",
+    "trainer.logger=tensorboard": "trainer.logger is not a field of trainer, got tensorboard. Write tracking.also=[",
+    "ckpt_path=last": "ckpt_path is not a field of a run, got last. `lifecycle resume run=latest` continues",
+    "fast_dev_run=true": "Write trainer=debug, which is two epochs.",
     "trainer.bogus=1": "trainer.bogus is not a field of trainer, got 1. Fields: max_epochs",
 }
 
@@ -43,6 +53,20 @@ def test_the_message_names_our_option(lifecycle: Command, typed: str) -> None:
     ended = lifecycle("data=iris", typed)
     assert ended.code == 2
     assert TYPED_AND_ANSWERED[typed] in ended.err
+
+
+def test_words_for_subcommands_name_ours() -> None:
+    assert set(other_names.SUBCOMMANDS) <= set(SUBCOMMANDS)
+    words = [*" ".join(other_names.SUBCOMMANDS.values()).split(), *other_names.NEEDS_NO_WORD]
+    assert not set(words) & set(SUBCOMMANDS)
+    assert len(words) == len(set(words))
+
+
+def test_arguments_of_lightning_are_none_of_ours() -> None:
+    ours = {field.name for field in dataclasses.fields(TrainerConfig)}
+    theirs = set(signature(pl.Trainer).parameters)
+    assert not set(other_names.TRAINER) & ours
+    assert set(other_names.TRAINER) - theirs == {"ckpt_path", "resume_from_checkpoint"}  # an argument of its fit
 
 
 def test_what_is_named_exists() -> None:
@@ -65,12 +89,16 @@ def test_what_is_named_exists() -> None:
         "metrics": "[mae]",
         "class_weights": "null",
         "tracking.uri": "local",
+        "data.shape": "[1,8,8]",
+        "data.augment": "light",
     }
     for key in other_names.FIELDS:
         model = "sequential" if key == "model.layers" else "mlp"
         if key in ("optimizer", "schedule", "model", "data", "loss"):
             continue
         kind = ["data=table", *series[1:]] if key == "data.weight" else series
+        if key in ("data.shape", "data.augment"):
+            kind = ["data=images", "data.path=photos"]
         words = [f"model={model}", *kind]
         if key.startswith(("cv.", "sweep.")):
             continue  # they make it a sweep, whose jobs are composed elsewhere

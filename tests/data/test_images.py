@@ -132,6 +132,10 @@ REFUSED = [
     ({"path": ""}, "path must be given, got nothing. Add for instance data.path=houses.csv."),
     ({"val_size": -1.0}, "val_size must be 0 or more, got -1.0. The default is 0.2."),
     ({"target": ""}, "target must be given, got nothing. Add for instance data.target=price."),
+    (
+        {"path": "pets", "shape": [9, 8, 3]},
+        "shape must begin with 1 (grey) or 3 (red, green, blue) for image files, got [9, 8, 3]. Use for instance [3,9",
+    ),
     ({"path": "pets", "shape": [2, 8, 8]}, "shape must begin with 1 (grey) or 3 (red, green, blue) for image files"),
 ]
 

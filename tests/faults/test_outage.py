@@ -20,7 +20,7 @@ from tests.tracking.servers import MLflowServer
 
 SECRET = "Tr0ub4dor-Canary"
 FIT = ("data=iris", "trainer.early_stopping=false", "verbose=1", "tracking.figures=false")
-PENDING = "Nothing is lost: the next command, or `lifecycle sync`, sends it."
+PENDING = "Nothing is lost: the next command with this server, or `lifecycle sync tracking.uri=http"
 
 Points = dict[str, list[tuple[int, float, int]]]
 

@@ -226,6 +226,9 @@ def test_an_unknown_subcommand_is_answered_with_a_suggestion(lifecycle: Command)
     ended = lifecycle("plugin")
     assert ended.code == 2
     assert "plugin is no subcommand of lifecycle. Did you mean plugins? Use predict, " in ended.err
+    assert "test is no subcommand of lifecycle. Did you mean evaluate? Use predict, " in lifecycle("test").err
+    train = lifecycle("train", "data=iris")
+    assert "train is no subcommand of lifecycle. A run needs no such word: lifecycle model=mlp data=iris." in train.err
 
 
 def test_plugins_are_listed_with_kind_package_and_description(lifecycle: Command) -> None:

@@ -42,7 +42,7 @@ COMMANDS = (
     ("sweep",),
     ("sweep", "sweep=latest"),
     ("compare", "sweep=latest", "output=null"),
-    ("compare", "sweep=latest", "by=optimizer.lr"),
+    ("compare", "sweep=latest", "by=[optimizer.lr]"),
     ("evaluate", "run=latest"),
     ("predict", "run=latest", "input=new.csv", "output=out.csv"),
     ("resume", "run=latest"),

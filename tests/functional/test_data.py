@@ -101,6 +101,14 @@ def test_many_columns_of_a_kind_share_a_line(lifecycle: Command, tmp_path: Path)
     assert len(out.splitlines()) < 20
 
 
+def test_of_a_long_text_the_beginning_is_shown(lifecycle: Command, tmp_path: Path) -> None:
+    notes = ["damp cellar, needs work, close to the park and to shops"] * 3 + ["bright rooms and a garden, no lift"] * 2
+    pd.DataFrame({"notes": notes, "y": range(5)}).to_csv(tmp_path / "flats.csv", index=False)
+    out = lifecycle("data", "data.path=flats.csv", "data.target=y").out
+    assert " damp cellar, needs work, cl... (3)" in " ".join(out.split())
+    assert "close to the park" not in out
+
+
 def test_a_file_of_ones_own_has_a_card_by_its_kind_and_by_its_name(lifecycle: Command, tmp_path: Path) -> None:
     frame = pd.DataFrame({"id": range(30), "town": ["a", "b", None] * 10, "price": np.arange(30) + 0.5})
     frame.to_csv(tmp_path / "houses.csv", index=False)

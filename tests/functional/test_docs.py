@@ -26,7 +26,7 @@ DOCS = ROOT / "docs"
 COMPOSED = ("options", "plugins", "speed")
 """Pages of many jobs that take long; test_readme composes each and runs what is short."""
 
-NOTHING_RUNS = ("mlflow", "resume", "serve", "cluster", "tracking", "reliability", "how-to/server")
+NOTHING_RUNS = ("mlflow", "resume", "serve", "cluster", "reliability", "how-to/server")
 """Pages of what takes a kill, or stays until it is ended; tests/functional/test_<command>.py does as they say. Those of
 a page on clusters need one; tests/functional/test_launchers.py runs Ray and submitit on this machine."""
 

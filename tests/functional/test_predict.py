@@ -440,6 +440,16 @@ def test_without_times_steps_have_numbers(lifecycle: Command, series: Made, tmp_
     np.testing.assert_array_equal(found["predicted"], series.model.forecast(month_by_month(), 2)["predicted"])
 
 
+def test_as_many_steps_are_forecast_as_were_trained(job: Command, lifecycle: Command, tmp_path: Path) -> None:
+    month_by_month().assign(price=1.0).to_csv(tmp_path / "in.csv", index=False)
+    words = ("data=series", "data.path=in.csv", "data.target=y", "data.time=month", "data.horizon=3")
+    assert job(*words).code == 0
+    ask = ("predict", "run=latest", "input=in.csv", "output=out.csv")
+    assert lifecycle(*ask).err == "Forecast 3 steps after the 40 rows of in.csv into out.csv\n"
+    assert pd.read_csv(tmp_path / "out.csv")["month"].tolist() == months("1963-05", 3)
+    assert lifecycle(*ask, "horizon=1").err.startswith("Forecast 1 step after")
+
+
 def test_rows_of_another_step_than_the_training_rows_are_refused_with_both(
     lifecycle: Command, series: Made, tmp_path: Path
 ) -> None:

@@ -25,7 +25,9 @@ SENTENCES = {
     "trainer.max_epochs=abc": "trainer.max_epochs must be a whole number, got abc. `lifecycle --cfg job` shows",
     "trainer.max_epochs=1.5": "trainer.max_epochs must be a whole number, got 1.5.",
     "trainer.max_epochs=0": "trainer.max_epochs must be 1 or more, got 0. The default is 300.",
-    "trainer.patience=null": "trainer.patience must have a value, got null.",
+    "trainer.patience=null": (
+        "trainer.patience must have a value, got null. Write trainer.early_stopping=false to train for all epochs."
+    ),
     "trainer.early_stopping=maybe": "trainer.early_stopping must be true or false, got maybe.",
     "trainer.accelerator=cuda": "trainer.accelerator must be one of auto, cpu, gpu, got cuda. The default is auto.",
     "trainer.devices=999 trainer.accelerator=cpu": "trainer.devices=999 but there are",
@@ -60,7 +62,7 @@ SENTENCES = {
     "data.test_size=0.7 data.val_size=0.3": "data.test_size and data.val_size must sum to less than 1, got 0.7",
     "data.test_size=0.001 data.split=stratified": "data.test_size and data.val_size cannot put each class",
     "data.target=specis": "data.target=specis is no column of sklearn:iris. Did you mean species?",
-    "data.drop=species": "data.drop must be a list, such as [a,b], got species.",
+    "data.drop=species": "data.drop must be a list, such as [a,b], got species. Write data.drop=[species].",
     "data.path=sklearn:irs": "data.path=sklearn:irs is not known. Did you mean iris?",
     "data=table": "data.path must be given, got nothing. Add for instance data.path=houses.csv.",
     "trainer.max_epochs=99999999999999999999": "trainer.max_epochs must be 1 or more and at most 1,000,000,000, got 9",
@@ -75,7 +77,7 @@ SENTENCES = {
     "loss=mse": "loss=mse is not for the task multiclass. Choose from: categorical_crossentropy.",
     "metrics=[acuracy]": "metrics=acuracy is not known. Did you mean metrics=accuracy?",
     "metrics=[mae]": "metrics=mae is not for the task multiclass.",
-    "metrics=accuracy": "metrics must be a list, such as [a,b], got accuracy.",
+    "metrics=accuracy": "metrics must be a list, such as [a,b], got accuracy. Write metrics=[accuracy].",
     "schedule=cosine schedule.tmax=3": "schedule.tmax is not a field of schedule=cosine, got 3. Did you",
     "schedule=step schedule.gamma=0": "schedule.gamma must be above 0 and below 10, got 0.0. The default is 0.1.",
     "schedule=linear schedule.warmup_epochs=300": "schedule.warmup_epochs must be below trainer.max_epochs=300",

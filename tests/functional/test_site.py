@@ -94,9 +94,11 @@ def test_the_calls_of_other_tools_are_all_shown(tmp_path: Path, monkeypatch: pyt
     assert re.findall(r"^## (.*)$", shown, flags=re.MULTILINE) == list(dict.fromkeys(row["tool"] for row in rows))
     row = {"tool": "Keras", "theirs": "f(a<b)", "ours": "def g():\n    return 1\n\ng()\n", "note": "a `b` & c"}
     monkeypatch.setattr(site_lists, "IDIOMS", tmp_path / "idioms.yaml")
-    site_lists.IDIOMS.write_text(yaml.safe_dump({"idioms": [row]}))
+    site_lists.IDIOMS.write_text(yaml.safe_dump({"preamble": "import a\nb = 1\n", "idioms": [row]}))
     ours = "<td><pre><code>def g():\n    return 1\ng()</code></pre><p>a <code>b</code> &amp; c</p></td>"
-    assert f"<tr><td><pre><code>f(a&lt;b)</code></pre></td>{ours}</tr>" in site_lists.idioms()
+    shown = site_lists.idioms()
+    assert f"<tr><td><pre><code>f(a&lt;b)</code></pre></td>{ours}</tr>" in shown
+    assert "```python\nimport a\n```" in shown
 
 
 def test_links_lead_from_the_place_of_a_file_to_its_page() -> None:

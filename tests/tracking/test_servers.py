@@ -150,7 +150,7 @@ def test_while_the_server_is_away_nothing_is_lost(
         )
         ended = lifecycle("sync", "tracking.uri=local", to[1])
         assert ended.code == 1
-        assert f"1 run waits for {server.address}: name it with tracking.uri or MLFLOW_TRACKING_URI." in ended.err
+        assert f"1 run waits for {server.address}. Type `lifecycle sync tracking.uri={server.address}`." in ended.err
     finally:
         server.start()
     ended = lifecycle("sync", *to)

@@ -79,8 +79,9 @@ class FitCall:
         Raises:
             RequestError: rows or arguments cannot be used.
         """
-        known = [*(item.name for item in fields(TrainerConfig)), "tracking"]
+        known = [*(item.name for item in fields(TrainerConfig) if item.name != "max_epochs"), "tracking"]
         hints.check(self.trainer, known, hints.FITTING, hints.COMPILED)
+        hints.check_trainer(self.trainer, known)
         watchers, stream = callbacks.read(self.callbacks), self._stream()
         rows, compiled = self._rows(stream), self._compiled(defined.compiled)
         before = defined.before if self.resume or self.initial_epoch else None

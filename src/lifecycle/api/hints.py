@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from lifecycle.config.other_names import TRAINER
 from lifecycle.errors import RequestError
 
 METRICS = {
@@ -76,6 +78,7 @@ COMPILING = {
 FITTING = {
     "nb_epoch": "epochs",
     "n_epochs": "epochs",
+    "max_epochs": "epochs",
     "num_epochs": "epochs",
     "max_iter": "epochs",
     "batchsize": "batch_size",
@@ -91,6 +94,9 @@ FITTING = {
     "random_state": "seed",
     "device": "accelerator",
     "clipnorm": "gradient_clip_val",
+    "max_grad_norm": "gradient_clip_val",
+    "gradient_clip": "gradient_clip_val",
+    "default_root_dir": "tracking",
     "tol": "min_delta",
 }
 """Arguments of ``fit``."""
@@ -140,6 +146,15 @@ CALLS = {
     "add": 'Model(["dense: 64", "relu", "output"])',
     "train": "fit(X, y)",
     "test": "evaluate(X, y)",
+    "validate": "evaluate(X, y)",
+    "save_checkpoint": "save(folder)",
+    "load_from_checkpoint": "Model.load(folder)",
+    "configure_optimizers": 'compile(optimizer="adam", lr=0.01)',
+    "training_step": "compile(loss=my_loss)",
+    "save_params": "save(folder)",
+    "load_params": "Model.load(folder)",
+    "initialize": "build(X, y)",
+    "module_": "trained.network",
     "transform": "predict(X)",
     "to_json": "save(folder)",
     "to_yaml": "save(folder)",
@@ -215,6 +230,17 @@ def check(
             raise RequestError(name, problem, repr(value), written[0].upper() + written[1:].rstrip(".") + ".")
 
 
+def check_trainer(given: Mapping[str, Any], known: Iterable[str]) -> None:
+    """Refuse the first argument of Lightning's Trainer that is none of ``fit``.
+
+    Raises:
+        RequestError: says what to do instead.
+    """
+    for name, value in given.items():
+        if name in TRAINER and name not in set(known):
+            raise RequestError(name, "is an argument of Lightning's Trainer, not of fit()", repr(value), TRAINER[name])
+
+
 def check_fields(given: Mapping[str, Any], known: Iterable[str]) -> None:
     """Refuse a hyper-parameter of a network that has another name here.
 
@@ -228,6 +254,99 @@ def check_fields(given: Mapping[str, Any], known: Iterable[str]) -> None:
             shown = [value] if ours == "hidden" and isinstance(value, int) else value
             raise RequestError(name, f"is called {ours} here", repr(value), f"Write {ours}={shown!r}.")
     check(given, known, {}, DEFINED)
+
+
+NAMES = {
+    "Sequential": 'Model(["dense: 12", "relu", "output"])',
+    "Functional": "Model(a network of torch)",
+    "Input": "Model(...), whose fit() takes sizes from the data",
+    "layers": 'words, Model(["dense: 12", "relu", "output"]), or layers of torch.nn',
+    "models": "lifecycle.Model",
+    "load_model": "Model.load(folder)",
+    "save_model": "model.save(folder)",
+    "callbacks": "pytorch_lightning.callbacks",
+    "EarlyStopping": "fit(X, y, patience=5), or pytorch_lightning.callbacks.EarlyStopping",
+    "ModelCheckpoint": "pytorch_lightning.callbacks.ModelCheckpoint; the best weights are kept without it",
+    "LearningRateMonitor": "pytorch_lightning.callbacks.LearningRateMonitor",
+    "Trainer": "Model.fit(X, y, epochs=5)",
+    "LightningModule": "Model(a torch.nn.Module).compile(optimizer, loss)",
+    "Adam": 'compile("adam", lr=0.01), or lifecycle.optimizers.Adam',
+    "SGD": 'compile("sgd", lr=0.1), or lifecycle.optimizers.SGD',
+    "train": "Model(...).fit(X, y), or lifecycle.run([...])",
+    "NeuralNet": "lifecycle.sklearn.LifecycleClassifier or LifecycleRegressor",
+    "NeuralNetClassifier": "lifecycle.sklearn.LifecycleClassifier",
+    "NeuralNetBinaryClassifier": "lifecycle.sklearn.LifecycleClassifier",
+    "NeuralNetRegressor": "lifecycle.sklearn.LifecycleRegressor",
+    "LifecycleClassifier": "lifecycle.sklearn.LifecycleClassifier",
+    "LifecycleRegressor": "lifecycle.sklearn.LifecycleRegressor",
+}
+"""What other packages offer at their top level -> what it is here. None is a module of this package."""
+
+
+def not_here(module: str, name: str) -> Exception:
+    """Return the error for a name that a module of this package does not have, with ours for another tool's.
+
+    ``from module import name`` drops the message of an ``AttributeError``: there it is an ``ImportError``. Python asks
+    for a name of a package in a function of its own, and for that of another module at the place of the import.
+    Called by the ``__getattr__`` of the module.
+
+    >>> not_here("lifecycle", "load_model")
+    AttributeError('lifecycle has no load_model. Use Model.load(folder).')
+    """
+    if name not in NAMES or NAMES[name] == f"{module}.{name}":
+        return AttributeError(f"module {module!r} has no attribute {name!r}")
+    from opcode import opmap
+
+    asking = sys._getframe(2)
+    by_import = opmap["IMPORT_FROM"] == asking.f_code.co_code[asking.f_lasti]
+    by_import = by_import or asking.f_globals.get("__name__") == "importlib._bootstrap"
+    return (ImportError if by_import else AttributeError)(f"{module} has no {name}. Use {NAMES[name]}.")
+
+
+ESTIMATOR = {
+    "module": "LifecycleClassifier(MyModule), or model=MyModule",
+    "criterion": "loss=nn.CrossEntropyLoss()",
+    "max_epochs": "epochs=20",
+    "max_iter": "epochs=20",
+    "learning_rate": "lr=0.01",
+    "learning_rate_init": "lr=0.01",
+    "device": 'accelerator="gpu" or "cpu"',
+    "train_split": "validation_split=0.2; by default no rows are held out",
+    "validation_fraction": "validation_split=0.2",
+    "hidden_layer_sizes": "module__hidden=[64]",
+    "hidden": "module__hidden=[64]",
+    "dropout": "module__dropout=0.2",
+    "weight_decay": "optimizer__weight_decay=0.01",
+    "momentum": 'optimizer="sgd", optimizer__momentum=0.9',
+    "gradient_clip_val": "fit__gradient_clip_val=1.0",
+    "seed": "random_state=1",
+    "n_iter_no_change": "patience=10",
+    "iterator_train": "batch_size=32, or fit__shuffle=False",
+    "iterator_valid": "batch_size=32",
+}
+"""Parameters of estimators in skorch and scikit-learn, without what follows ``__`` -> ours."""
+
+ESTIMATOR_ATTRIBUTES = {
+    "history": "history_",
+    "module_": "model_.trained.network",
+    "optimizer_": "model_",
+    "criterion_": "loss",
+    "save_params": "model_.save_weights(file), or model_.save(folder)",
+    "load_params": "model_.load_weights(file)",
+    "loss_curve_": 'history_["loss"]',
+    "initialize": "fit(X, y)",
+}
+"""Attributes of fitted estimators in skorch and scikit-learn -> ours."""
+
+
+def estimator(name: str) -> str:
+    """Return the sentence on a parameter of another tool's estimator; "" where there is none.
+
+    >>> estimator("max_epochs"), estimator("iterator_train__shuffle"), estimator("bogus")
+    (' Write epochs=20.', ' Write batch_size=32, or fit__shuffle=False.', '')
+    """
+    ours = ESTIMATOR.get(name) or ESTIMATOR.get(name.partition("__")[0], "")
+    return f" Write {ours}." if ours else ""
 
 
 def attribute(name: str) -> str:

@@ -92,8 +92,6 @@ def trainer(fields: dict[str, Any]) -> TrainerConfig:
                 f"{fields[name]!r}: each process would run this whole script",
                 f"Write the rows to a file and use `lifecycle trainer.devices=2`, or leave {name} out.",
             )
-    if "max_epochs" in fields:
-        raise RequestError("max_epochs", "is called epochs here", repr(fields["max_epochs"]), "Write epochs=.")
     known = [field.name for field in dataclasses.fields(TrainerConfig)]
     names = ["epochs", *(name for name in known if name not in ("max_epochs", "devices", "strategy"))]
     for name, value in fields.items():
@@ -256,6 +254,8 @@ def _built(cls: Any, fields: dict[str, Any], owner: str, prefix: str) -> Any:
 
 def _unfit(key: str, value: Any, error: ValueError) -> RequestError:
     """Return the error of a value that OmegaConf does not take for a field."""
+    if "ListConfig" in str(error) and isinstance(value, str | float | int):
+        return RequestError(key, "must be a list", repr(value), ["Write ", Setting(key, [value]), "."])
     # On further lines OmegaConf writes its own names of the key and of the type.
     reason = first_line(error)
     return RequestError(key, f"cannot be {value!r}: {reason}", remedy="Give a value of its type.")

@@ -172,14 +172,22 @@ class WithWeights(Predictor):
         return file
 
     def load_weights(self, path: str | Path) -> None:
-        """Set the weights of a file that :meth:`save_weights` or a saved model has; see :meth:`set_weights`.
+        """Set the weights of a file that :meth:`save_weights`, a saved model or a checkpoint of a fit has.
+
+        :meth:`set_weights` says what they are used for. A checkpoint is that of a run, or of a ``ModelCheckpoint``.
 
         Raises:
-            RequestError: there is no such file, it is none of safetensors, or holds those of another network.
+            RequestError: there is no such file, it is of another kind, or holds those of another network.
+            SavedModelError: a checkpoint is missing or altered.
 
         >>> model.load_weights(model.save_weights("weights"))
         """
         file = Path(path).expanduser()
+        if file.suffix == ".ckpt":
+            from lifecycle.fit import checkpoints  # imports Lightning
+
+            self.set_weights(checkpoints.network_weights(file))
+            return
         if file.suffix != ".safetensors":
             remedy = "Of PyTorch's files: set_weights(torch.load(file, weights_only=True))."
             raise RequestError([str(path)], "is no file of safetensors", remedy=remedy)

@@ -49,6 +49,7 @@ def read_known(
     """
     config, others = OmegaConf.structured(cls if defaults is None else defaults), []
     names = _names(cls)
+    texts = _texts(cls)
     for argument in arguments:
         key, equals, value = argument.partition("=")
         if not equals or not key:
@@ -58,8 +59,9 @@ def read_known(
         if key.split(".")[0].lstrip("+~") not in names:
             others.append(argument)
             continue
+        found = _unlisted(value) if key in texts else _value(key, value)
         try:
-            OmegaConf.update(config, key, _value(key, value))
+            OmegaConf.update(config, key, found)
         except OmegaConfBaseException as error:
             raise explain(error, arguments) from error
     return _instance(config, names, arguments), others
@@ -110,6 +112,18 @@ def _value(key: str, typed: str) -> Any:
 
 def _names(cls: Any) -> list[str]:
     return [field.name for field in dataclasses.fields(cls)]
+
+
+def _unlisted(typed: str) -> str | None:
+    """Return the value of a text; ``[a,b]`` is ``a,b``. Not as YAML, which would read the id 0123 as a number."""
+    if typed.startswith("[") and typed.endswith("]"):
+        return ",".join(part.strip() for part in typed[1:-1].split(","))
+    return None if typed == "null" else typed
+
+
+def _texts(cls: Any) -> list[str]:
+    """Return the names of options whose value is a text, which may be several with commas."""
+    return [field.name for field in dataclasses.fields(cls) if str(field.type).partition(" ")[0] == "str"]
 
 
 def read_changes(arguments: list[str], cls: type[RunOptions], subcommand: str) -> tuple[RunOptions, list[str]]:

@@ -11,6 +11,7 @@ from lifecycle.cli import subcommands
 from lifecycle.cli.exit_codes import report
 from lifecycle.cli.hydra_app import compose_and_run
 from lifecycle.cli.subcommands import SUBCOMMANDS
+from lifecycle.config import other_names
 from lifecycle.config.records import expressions
 from lifecycle.credentials import hiding
 from lifecycle.errors import Interrupted, RequestError, Text, did_you_mean
@@ -102,4 +103,6 @@ def _suggestion(word: str) -> str:
         for name in names
         if name == word
     ]
-    return f"Did you mean {pairs[0]}?" if pairs else did_you_mean(word, SUBCOMMANDS)
+    if pairs:
+        return f"Did you mean {pairs[0]}?"
+    return other_names.subcommand(word) or did_you_mean(word, SUBCOMMANDS)

@@ -124,12 +124,21 @@ def _value_error(error: Exception, cause: BaseException | None, overrides: list[
     if isinstance(cause, ValidationError) and cause.full_key:
         value = _typed_value(cause.full_key, overrides) or cause.value
         problem = f"{where} {_wrong_type(cause)}".lstrip()
-        return RequestError(cause.full_key, problem, value, "`lifecycle --cfg job` shows values that fit.")
+        return RequestError(cause.full_key, problem, value, _fitting(cause.full_key, problem, value))
     if isinstance(cause, OmegaConfBaseException) and cause.parent_node is not None and cause.key is not None:
         return _unknown_field(cause, overrides, where)
     if "must be a string or a list" in str(error) and len(overrides):
         return _group_without_name(overrides)
     return _plus_error(str(error), overrides) or _other_error(error, overrides, where)
+
+
+def _fitting(key: str, problem: str, value: Any) -> Text:
+    """Return the sentence on values of the type that a key has."""
+    if key == "trainer.patience" and value in (None, "null"):
+        return ["Write ", Setting("trainer.early_stopping", False), " to train for all epochs."]
+    if problem.endswith(A_LIST) and re.fullmatch(r"[^\[\]{}]+", str(value)):
+        return ["Write ", Setting(key, [value]), "."]
+    return "`lifecycle --cfg job` shows values that fit."
 
 
 def _other_error(error: Exception, overrides: list[str], where: str) -> RequestError:
@@ -175,11 +184,14 @@ def _missing_option(error: MissingConfigException) -> RequestError:
     return RequestError(Setting(key, name), "is not known", remedy=[hint, f"Choose one of: {', '.join(known)}."])
 
 
+A_LIST = "must be a list, such as [a,b]"
+
+
 def _wrong_type(cause: ValidationError) -> str:
     """Return the problem with a value whose type OmegaConf refused."""
     wanted = re.search(r"could not be converted to (\w+)|is not a valid (bool)", str(cause))
     if "ListConfig" in str(cause):
-        return "must be a list, such as [a,b]"
+        return A_LIST
     if wanted:
         return f"must be {TYPES.get(wanted[1] or wanted[2], wanted[1])}"
     return "must have a value" if "not Optional" in str(cause) else f"is refused ({first_line(cause)})"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from lifecycle.errors import Setting, Text
+from lifecycle.errors import Either, Setting, Text
 
 FIELDS = {
     "trainer.max_epochs": "epochs n_epochs num_epochs nb_epoch max_epochs max_iter",
@@ -53,6 +53,8 @@ FIELDS = {
     "tracking.dir": "log_dir output_dir logdir save_dir default_root_dir",
     "tracking.experiment": "experiment_name project project_name",
     "tracking.uri": "tracking_uri mlflow_tracking_uri",
+    "data.shape": "image_size img_size input_shape target_size",
+    "data.augment": "augmentation augmentations transform transforms",
 }
 """Our option -> names that others have for it."""
 
@@ -90,6 +92,72 @@ VALUES = {
 """``metrics`` or ``loss`` -> our name -> names that others have for it."""
 
 
+ONE_EPOCH = "Each epoch is logged and validated, over all rows. Leave it out."
+
+RESUMING = Either(
+    command="`lifecycle resume run=latest` continues an interrupted run.",
+    python="fit(X, y, resume=True) trains further, load_weights(file) begins with weights, and "
+    "`lifecycle resume run=latest` continues a run of the command.",
+)
+
+TRAINER: dict[str, Text] = {
+    "callbacks": ["Early stopping is ", Setting("trainer.patience", 10), "; in Python, fit(callbacks=[...])."],
+    "logger": Either(
+        command="Write tracking.also=[tensorboard,csv]; MLflow records every run.",
+        python='Write track=True, and tracking=TrackingConfig(also=["tensorboard"]) for TensorBoard too.',
+    ),
+    "ckpt_path": RESUMING,
+    "resume_from_checkpoint": RESUMING,
+    "accumulate_grad_batches": "A step is one batch. Write a larger batch_size instead.",
+    "log_every_n_steps": ONE_EPOCH,
+    "val_check_interval": ONE_EPOCH,
+    "check_val_every_n_epoch": ONE_EPOCH,
+    "num_sanity_val_steps": ONE_EPOCH,
+    "limit_train_batches": "For a trial give fewer epochs, or fewer rows.",
+    "limit_val_batches": "For a trial give fewer epochs, or fewer rows.",
+    "limit_test_batches": "For a trial give fewer epochs, or fewer rows.",
+    "overfit_batches": "For a trial give fewer epochs, or fewer rows.",
+    "fast_dev_run": Either(command="Write trainer=debug, which is two epochs.", python="Write epochs=1."),
+    "deterministic": "Leave it out: the same seed gives the same bits.",
+    "benchmark": "Leave it out: the same seed gives the same bits.",
+    "enable_progress_bar": "Write verbose=0 instead.",
+    "enable_model_summary": "Write verbose=0 instead.",
+    "enable_checkpointing": "Leave it out: the best weights are kept, and those of the last epoch to resume.",
+}
+"""Arguments of Lightning's Trainer that are no option here -> what to do."""
+
+
+SUBCOMMANDS = {
+    "evaluate": "test score validate",
+    "predict": "forecast infer inference",
+    "ui": "mlflow dashboard tensorboard",
+    "compare": "runs list ls",
+    "serve": "deploy",
+    "resume": "continue",
+    "plugins": "models",
+}
+"""Our subcommand -> words that others have for it."""
+
+NEEDS_NO_WORD = {
+    "train": "A run needs no such word: lifecycle model=mlp data=iris.",
+    "fit": "A run needs no such word: lifecycle model=mlp data=iris.",
+    "run": "A run needs no such word: lifecycle model=mlp data=iris.",
+    "tune": "A search needs no such word: lifecycle -m data=iris optimizer.lr=0.001,0.01.",
+    "search": "A search needs no such word: lifecycle -m data=iris optimizer.lr=0.001,0.01.",
+}
+"""Words of other tools for what this command does without one."""
+
+
+def subcommand(word: str) -> str:
+    """Return the sentence on another tool's word for a subcommand; "" where there is none.
+
+    >>> subcommand("test"), subcommand("train"), subcommand("bogus")
+    ('Did you mean evaluate?', 'A run needs no such word: lifecycle model=mlp data=iris.', '')
+    """
+    ours = next((name for name, words in SUBCOMMANDS.items() if word in words.split()), "")
+    return f"Did you mean {ours}?" if ours else NEEDS_NO_WORD.get(word, "")
+
+
 def value_of(key: str, name: str) -> str:
     """Return our name of another tool's metric or loss; "" where there is none.
 
@@ -115,8 +183,8 @@ def advice(key: str, value: str, known: Iterable[str] = ()) -> Text:
         return _write(Setting("trainer.accelerator", "gpu" if gpu else value or "auto"))
     if name in ("num_workers", "n_jobs", "workers"):
         return ["Leave it out, as rows are not loaded by processes; ", Setting("sweep.workers", value), " is for -m."]
-    if name == "callbacks":
-        return ["Early stopping is ", Setting("trainer.patience", 10), "; ", "in Python, fit(callbacks=[...])."]
+    if name in TRAINER and group in ("", "trainer"):
+        return TRAINER[name]
     ours = OF_OTHERS.get(name, "")
     if not ours or (group and ours.partition(".")[0] == group and ours.rpartition(".")[2] not in set(known)):
         return ""

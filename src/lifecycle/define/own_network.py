@@ -123,7 +123,7 @@ class OwnNetwork:
         module = self.path.partition(":")[0]
         first = f"from {module} import {name}" if module not in ("", "__main__") else "Define it"
         values = ", ".join(f"{key}={value!r}" for key, value in self.arguments.items())
-        shown = f"{name}({values})" if name else "my_network"
+        shown = f"{name}({values or '...'})" if name else "my_network"
         python = f"{first}, then Model.load(folder, network={shown})."
         return Either(command=f"In Python: {python}", python=python)
 
@@ -143,6 +143,7 @@ def read(given: Any, arguments: dict[str, Any]) -> OwnNetwork:
             raise RequestError("Model", "takes a partial with named arguments", repr(given.args), "Name each argument.")
         return read(given.func, {**given.keywords, **arguments})
     made = isinstance(given, nn.Module)
+    _check_steps(type(given) if made else given)
     if made and arguments:
         name = next(iter(arguments))
         problem = f"is no argument of a network that is built already, {type(given).__name__}(...)"
@@ -158,6 +159,25 @@ def read(given: Any, arguments: dict[str, Any]) -> OwnNetwork:
     if path:
         _known[path] = maker
     return plugin
+
+
+def _check_steps(maker: Any) -> None:
+    """Refuse a LightningModule with steps of its own, which would not be called.
+
+    Raises:
+        RequestError: names them, and what to give instead.
+    """
+    mro = maker.__mro__ if isinstance(maker, type) else ()
+    base = next((one for one in mro if one.__name__ == "LightningModule"), None)
+    steps = ("training_step", "validation_step", "test_step", "configure_optimizers")
+    own = [name for name in steps if base and getattr(maker, name) is not getattr(base, name, None)]
+    if own:
+        problem = f"would not call {', '.join(own)} of a LightningModule"
+        remedy = (
+            "Give its network, a torch.nn.Module: Model(network).compile(optimizer=torch.optim.Adam, "
+            "loss=nn.CrossEntropyLoss())."
+        )
+        raise RequestError("Model", problem, f"{maker.__name__}(...)", remedy)
 
 
 def import_path(made_by: Any) -> str:

@@ -23,6 +23,10 @@ SECONDS_BETWEEN = 5.0
 at most this much work."""
 
 
+NETWORK = "network."
+"""Beginning of the names of a network's weights among those of the compiled module."""
+
+
 class CheckedCheckpointIO(TorchCheckpointIO):
     """Writes a temporary file and renames it; refuses to read a file whose SHA-256 differs.
 
@@ -132,6 +136,16 @@ def read(path: Path) -> dict[str, Any]:
         why = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}".rstrip(": .")
         raise SavedModelError(f"{path} is no checkpoint ({why}). Do not use it.") from error
     return checkpoint
+
+
+def network_weights(path: Path) -> dict[str, Any]:
+    """Return the weights of the network in a checkpoint, by their names in the network.
+
+    Raises:
+        SavedModelError: as of :func:`read`.
+    """
+    state = read(path).get("state_dict", {})
+    return {name.removeprefix(NETWORK): state[name] for name in state if name.startswith(NETWORK)}
 
 
 def _relocated(checkpoint: dict[str, Any], folder: Path) -> dict[str, Any]:

@@ -44,7 +44,7 @@ NOTE = (
 UNNAMED = "not-named-yet"
 """Stands for the target of a file whose columns are described before one is chosen."""
 
-WIDTH, MOST_NAME, LONGEST_NAME = 80, 16, 40
+WIDTH, MOST_NAME, LONGEST_NAME, LONGEST_EXAMPLE = 80, 16, 40, 30
 """Characters of a line whose name has at most so many, and of a name before it is broken."""
 
 WITH_PATHS = 120
@@ -336,6 +336,11 @@ def _converted(plugin: Any, part: pd.DataFrame) -> tuple[pd.DataFrame, str]:
     return part.assign(**{name: convert.converted(read[name], meanings[name]) for name in read}), example[:30]
 
 
+def _short(text: str) -> str:
+    """Return the beginning of a long text, which would be a column of its words."""
+    return text if len(text) <= LONGEST_EXAMPLE else f"{text[: LONGEST_EXAMPLE - 3].rstrip()}..."
+
+
 def _cells(part: pd.DataFrame, kind: str) -> list[str]:
     """Return the counts of missing and distinct values, min, mean, max and the most frequent value of columns."""
     import numpy as np
@@ -366,7 +371,7 @@ def _cells(part: pd.DataFrame, kind: str) -> list[str]:
         order = np.argsort(ranks(part.iloc[:, 0]), kind="stable")
         sorted_times = times.texts(part.iloc[:, 0])[order]
         return [missing, f"{len(counts):,}", "", "", "", f"{sorted_times[0]} to {sorted_times[-1]}"]
-    most_frequent = f"{counts.index[0]} ({counts.iloc[0]})" if len(counts) and counts.iloc[0] > 1 else ""
+    most_frequent = f"{_short(counts.index[0])} ({counts.iloc[0]})" if len(counts) and counts.iloc[0] > 1 else ""
     return [missing, f"{len(counts):,}", "", "", "", most_frequent]
 
 

@@ -36,7 +36,9 @@ class Predict(found_run.Which):
     sheet: str | None = option(None, "of an Excel file; null: that of the run, or the only one")
     query: str | None = option(None, "of a database: SELECT ... or a table; null: that of the run, or the only table")
     missing: str = option("refuse", arguments.MISSING, CHOICES)
-    horizon: int | None = option(None, "of a series: steps to forecast; 0: predict the rows of the input; null: 1")
+    horizon: int | None = option(
+        None, "of a series: steps to forecast; 0: predict the rows of the input; null: as in training"
+    )
 
     def __post_init__(self) -> None:
         one_of(self, "format", names.FORMATS)
@@ -98,12 +100,20 @@ def _predict(trained: TrainedModel, options: Predict) -> str:
         problem = f"is for series, and the model predicts the rows of {trained.data_name} independently of each other"
         raise RequestError(Setting("horizon", options.horizon), problem, remedy="Leave it out.")
     if options.horizon != 0 and can_forecast(trained):
-        horizon = options.horizon or 1
+        horizon = options.horizon or _steps(trained)
         count = predict_file.forecast_file(trained, options.input, options.output, horizon, form, fields)
         return f"Forecast {_number(horizon, 'step')} after the {_number(count, 'row')} of {source}{into}"
     unseen = Unseen(trained.filled, known=trained.preprocessing.gaps is not None)
     count = predict_file.predict_file(trained, options.input, options.output, form=form, unseen=unseen, fields=fields)
     return "\n".join([*unseen.lines(), f"Predicted {_number(count, 'row')} of {source}{into}"])
+
+
+def _steps(trained: TrainedModel) -> int:
+    """Return the number of steps that a model of a series was trained to forecast, if their inputs are its past alone.
+
+    Of columns that are known in advance, the file says how far they go: one step is what each has.
+    """
+    return 1 if getattr(trained.data, "known", None) else getattr(trained.data, "horizon", 1)
 
 
 def _number(count: int, what: str) -> str:

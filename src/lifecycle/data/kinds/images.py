@@ -81,7 +81,7 @@ class Images(Card, Renamed, ByColumns, SourceFields, SeveralLabels):
         if self._are_files and self.shape and self.shape[0] not in image_folders.MODES:
             raise ValueError(
                 f"shape must begin with 1 (grey) or 3 (red, green, blue) for image files, got {self.shape}. "
-                f"Use for instance [1,{self.shape[1]},{self.shape[2]}]."
+                f"Use for instance {self._channels_first()}."
             )
         if math.prod(self.shape) > MOST_NUMBERS:  # a saved model of a stranger may ask for any shape
             raise ValueError(
@@ -93,6 +93,12 @@ class Images(Card, Renamed, ByColumns, SourceFields, SeveralLabels):
                 f"test_path must be left out for images, got {self.test_path}. Use data.split_column, or folders train "
                 "and test."
             )
+
+    def _channels_first(self) -> str:
+        """Return a shape of image files that is near to the one given, which may have its channels last."""
+        if self.shape[2] in image_folders.MODES:
+            return f"[{self.shape[2]},{self.shape[0]},{self.shape[1]}]: channels come first"
+        return f"[1,{self.shape[1]},{self.shape[2]}]"
 
     @property
     def _in_folder(self) -> bool:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+
+from lifecycle.credentials import masked
 from lifecycle.tracking.replies import Delivered
 
 
@@ -22,9 +25,19 @@ def sentences(delivered: Delivered) -> tuple[str, str]:
     runs = "The run is" if many == 1 else f"{many} runs are"
     why = f": {delivered.why}" if delivered.why else ""
     return "", (
-        f"{runs} recorded here, and not yet in full on {delivered.server}{why}. Nothing is lost: the next command, or "
-        f"`lifecycle sync`, sends {'it' if many == 1 else 'them'}."
+        f"{runs} recorded here, and not yet in full on {delivered.server}{why}. Nothing is lost: the next command with "
+        f"this server, or `{sync(delivered.server)}`, sends {'it' if many == 1 else 'them'}."
     )
+
+
+def sync(server: str) -> str:
+    """Return the command that sends what waits for a server, as it can be typed here.
+
+    Args:
+        server: its address, without a password.
+    """
+    known = masked(os.environ.get("MLFLOW_TRACKING_URI", ""))
+    return "lifecycle sync" if known == server else f"lifecycle sync tracking.uri={server}"
 
 
 def address_of(delivered: Delivered) -> str:

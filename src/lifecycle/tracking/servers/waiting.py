@@ -13,7 +13,7 @@ from lifecycle.tracking.found_run import Which
 from lifecycle.tracking.messages import CloseDeadRuns, Deliver, SendRuns
 from lifecycle.tracking.replies import Delivered, RunsAdded
 from lifecycle.tracking.servers import outbox
-from lifecycle.tracking.servers.delivery import sentences
+from lifecycle.tracking.servers.delivery import sentences, sync
 from lifecycle.tracking.spool import journal
 
 
@@ -107,7 +107,7 @@ def problems(left: Waiting, found: Delivered) -> list[str]:
     for server, number in left.runs.items():
         if server != found.server:
             runs = "1 run waits" if number == 1 else f"{number} runs wait"
-            said.append(f"{runs} for {server}: name it with tracking.uri or MLFLOW_TRACKING_URI.")
+            said.append(f"{runs} for {server}. Type `{sync(server)}`.")
     if left.journals:
         runs = "1 run is" if len(left.journals) == 1 else f"{len(left.journals)} runs are"
         said.append(
