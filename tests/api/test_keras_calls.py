@@ -109,7 +109,7 @@ def test_the_weights_of_a_checkpoint_are_loaded(tmp_path: Path) -> None:
         np.testing.assert_array_equal(one, wanted)
     with pytest.raises(SavedModelError, match=r"gone.ckpt or its gone.ckpt.sha256 is missing"):
         other.load_weights(tmp_path / "gone.ckpt")
-    with pytest.raises(RequestError, match="^the weights are of another network: 0.weight has"):
+    with pytest.raises(RequestError, match=r"^the weights are of another network: 0.weight has"):
         Model("mlp", hidden=[5]).build(X, Y).load_weights(tmp_path / "best.ckpt")
 
 
