@@ -62,6 +62,14 @@ def _in_a_child(draw: Callable[[], None]) -> int | None:
         os._exit(code)  # without what this process does at its end; it draws itself if that has failed
 
 
-if __name__ == "__main__":
+def prepare() -> None:
+    """Leave out what MLflow and scikit-learn import and recording does not use."""
     lazy_imports.defer_scipy()  # of which scikit-learn's scores use nothing
+    # MLflow imports it in the thread that sends to a server, and scikit-learn asks for a class of a polars that is there
+    # in part while figures are drawn, which is an error.
+    lazy_imports.hide("polars")
+
+
+if __name__ == "__main__":
+    prepare()
     worker.main(draw, IMPORTED_EARLY)
