@@ -130,6 +130,7 @@ assert {name for name in vars(real) if name.endswith("_TYPE_NAMES")} == set(lazy
 
 
 RECORDING = """
+import sys
 from importlib.util import find_spec
 assert find_spec("polars")  # which scikit-learn cannot have half imported by the thread that sends to a server
 from lifecycle.runs import recording_process

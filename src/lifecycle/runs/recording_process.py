@@ -65,8 +65,8 @@ def _in_a_child(draw: Callable[[], None]) -> int | None:
 def prepare() -> None:
     """Leave out what MLflow and scikit-learn import and recording does not use."""
     lazy_imports.defer_scipy()  # of which scikit-learn's scores use nothing
-    # MLflow imports it in the thread that sends to a server, and scikit-learn asks for a class of a polars that is there
-    # in part while figures are drawn, which is an error.
+    # MLflow imports it in the thread that sends to a server. Figures are drawn meanwhile, and scikit-learn fails with a
+    # polars that is imported in part.
     lazy_imports.hide("polars")
 
 
