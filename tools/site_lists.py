@@ -109,7 +109,7 @@ def idioms() -> str:
     for row in table["idioms"]:
         tools.setdefault(row["tool"], []).append(row)
     imports = [line for line in table["preamble"].splitlines() if line.startswith(("import ", "from "))]
-    sections = ["The rows of the tables below begin with\n\n```python\n" + "\n".join(imports) + "\n```"]
+    sections = ["The rows of the tables begin with these imports:\n\n```python\n" + "\n".join(imports) + "\n```"]
     for tool, rows in tools.items():
         head = f"<tr><th>{tool}</th><th>lifecycle</th></tr>"
         cells = [

@@ -178,6 +178,24 @@ assert not any(isinstance(sys.modules[name], lazy_imports.Deferred) for name in 
 """
 
 
+RECORDING = """
+import sys
+from importlib.util import find_spec
+assert find_spec("polars")  # which scikit-learn cannot have half imported by the thread that sends to a server
+from lifecycle.runs import recording_process
+recording_process.prepare()
+import mlflow.data
+assert not any(name.partition(".")[0] == "polars" for name in sys.modules)
+assert not hasattr(mlflow.data, "from_polars") and hasattr(mlflow.data, "from_pandas")
+try:
+    import polars
+except ModuleNotFoundError as error:
+    assert str(error) == "No module named 'polars'", error
+else:
+    raise AssertionError("polars was imported")
+"""
+
+
 SCRIPTS = {
     "lazy": SIGNAL,
     "imported meanwhile": MEANWHILE,
@@ -189,6 +207,7 @@ SCRIPTS = {
     "optimizers until one is used": OPTIMIZERS,
     "what skops knows of estimators": ESTIMATORS,
     "trusted types until a file is read": TRUSTED,
+    "polars in the process that records": RECORDING,
 }
 EACH = """
 import json, os, sys, torch

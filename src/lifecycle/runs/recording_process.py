@@ -71,6 +71,14 @@ def _in_a_child(pictures: Sequence[Callable[[], None]]) -> int | None:
         os._exit(code)  # without what this process does at its end; it draws itself if that has failed
 
 
-if __name__ == "__main__":
+def prepare() -> None:
+    """Leave out what MLflow and scikit-learn import and recording does not use."""
     lazy_imports.defer_scipy()  # of which scikit-learn's scores use nothing
+    # MLflow imports it in the thread that sends to a server. Figures are drawn meanwhile, and scikit-learn fails with a
+    # polars that is imported in part.
+    lazy_imports.hide("polars")
+
+
+if __name__ == "__main__":
+    prepare()
     worker.main(draw, IMPORTED_EARLY)

@@ -129,6 +129,26 @@ class DeferredFinder(MetaPathFinder):
         return spec
 
 
+class _Hidden(MetaPathFinder):
+    """Finds no module of some packages, as if they were not installed."""
+
+    def __init__(self, *packages: str) -> None:
+        self.packages = packages
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        """Refuse a module of a hidden package; leave any other to the finders that follow."""
+        if fullname.partition(".")[0] in self.packages:
+            raise ModuleNotFoundError(f"No module named {fullname!r}", name=fullname)
+        return None
+
+
+def hide(*packages: str) -> None:
+    """Let this process import no module of packages that libraries use where they are installed."""
+    sys.meta_path.insert(0, _Hidden(*packages))
+
+
 class _ImportedLoader(Loader):
     """Loads a module that is imported already."""
 
