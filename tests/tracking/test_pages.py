@@ -178,8 +178,8 @@ def test_few_tags_are_shown_and_all_are_listed_in_a_file(tmp_path: Path, job: Co
     assert run.data.tags["mlflow.user"]
     note = run.data.tags["mlflow.note.content"]
     score = f"{run.data.metrics['test_accuracy']:.4f}"
-    assert note.startswith("| test | score | 95% interval | baseline |")
-    assert f"| accuracy | {score} |" in note
+    assert note.startswith("| test&emsp; | score&emsp; | 95% interval&emsp; | baseline |")
+    assert f"| accuracy&emsp; | {score}&emsp; |" in note
     assert "**Data** `iris`: 150 rows" in note
     assert "    lifecycle data=iris trainer.max_epochs=1" in note
 

@@ -29,6 +29,9 @@ ROC, PRECISION = "roc.png", "precision_recall.png"
 CLASS_PICTURES = (CONFUSION, ROC, PRECISION)
 LABEL_PICTURES = (LABELS, ROC, PRECISION)
 VALUE_PICTURES = (RESIDUALS,)
+MOST_NARROW = 7
+"""Classes of a confusion matrix that takes half a page."""
+
 SVG = "svg"
 """Value of ``tracking.figures``: pictures are also written as vectors."""
 
@@ -137,6 +140,12 @@ def pictures_of(spec: DataSpec, fitted: bool = True, look: Look = PLAIN) -> list
     """Return the names of the files that :func:`write_pictures` writes; ``fitted``: with learning curves."""
     of_task = {MULTILABEL: LABEL_PICTURES, REGRESSION: VALUE_PICTURES}.get(spec.task, CLASS_PICTURES)
     return look.named([*([layout.CURVES] if fitted else []), *of_task])
+
+
+def wide(spec: DataSpec, history: History) -> set[str]:
+    """Return the names of the pictures that are wider than half a page, which others are not."""
+    are_wide = {layout.CURVES: curves.is_wide(history), CONFUSION: len(spec.class_names) > MOST_NARROW}
+    return {name for name, is_wide in are_wide.items() if is_wide}
 
 
 def drawings(

@@ -16,7 +16,7 @@ from lifecycle import layout
 from lifecycle.config.records.request_record import request_of
 from lifecycle.config.resolve import resolve
 from lifecycle.fit.history import History
-from lifecycle.plots import artifacts, curves, diagram
+from lifecycle.plots import artifacts, diagram
 from lifecycle.predict import saved_model
 from lifecycle.predict.forecast import can_forecast
 from lifecycle.runs import description, pipeline
@@ -68,7 +68,7 @@ def _draw(found: FoundRun, files: Path, tracked: Run, figures: bool | str) -> No
         history = _history(found, files)
         tracked.log_figures(asdict(history), predictions, trained.spec, **vars(look))
         if layout.NOTE in found.tags:
-            images = description.images(pictures, tracked.id, curves.is_wide(history))
+            images = description.images(pictures, tracked.id, artifacts.wide(trained.spec, history))
             tracked.describe(f"{found.tags[layout.NOTE]}\n\n{images}")
     tracked.log_folder(folder)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 SHOWN = ("curves.png", "confusion_matrix.png", "labels.png")
 """Pictures that the description shows: those that leave room for what MLflow shows next to it."""
-LINKED = ("curves.png", "forecast.png", "residuals.png", "roc.png", "precision_recall.png")
+LINKED = ("curves.png", "confusion_matrix.png", "forecast.png", "residuals.png", "roc.png", "precision_recall.png")
 """Wider ones, to which it links."""
 
 
@@ -52,13 +52,13 @@ def ended(subject: Subject, history: History, evaluation: Evaluation, pictures: 
     return _joined([_scores(evaluation), *about, fitted, _command(subject.job), pictures])
 
 
-def images(pictures: Sequence[str], run_id: str, has_wide_curves: bool = False) -> str:
-    """Return the pictures of a run in Markdown, as MLflow's server has them; wide ones as links.
+def images(pictures: Sequence[str], run_id: str, wide: Collection[str] = ()) -> str:
+    """Return the pictures of a run in Markdown, as MLflow's server has them; those that are too wide as links.
 
     >>> images(["model.svg", "confusion_matrix.png"], "1f")
     '![confusion matrix](get-artifact?path=confusion_matrix.png&run_uuid=1f)'
     """
-    shown = [name for name in SHOWN if name in pictures and not (has_wide_curves and name == "curves.png")]
+    shown = [name for name in SHOWN if name in pictures and name not in wide]
     links = [_link(name, run_id) for name in LINKED if name in pictures and name not in shown]
     return _joined([*(f"!{_link(name, run_id)}" for name in shown), ", ".join(links)])
 
@@ -68,13 +68,25 @@ def _link(name: str, run_id: str) -> str:
 
 
 def _scores(evaluation: Evaluation) -> str:
-    rows = [f"| {evaluation.on.replace('_', ' ')} | score | 95% interval | baseline |", "|---|---|---|---|"]
+    heads, rows = (evaluation.on.replace("_", " "), "score", "95% interval", "baseline"), []
     # The loss last: the other scores are in units that a reader knows.
     for name in sorted(evaluation.scores, key=lambda name: name == "loss"):
         low, high = evaluation.intervals.get(name, (None, None))
         between = "" if low is None or high is None else f"{number(low)} to {number(high)}"
-        rows.append(f"| {name} | {number(evaluation.scores[name])} | {between} | {number(evaluation.baseline[name])} |")
-    return "\n".join(rows) + f"\n\nBaseline: {plain(evaluation.meaning)}."
+        rows.append((name, number(evaluation.scores[name]), between, number(evaluation.baseline[name])))
+    return f"{table(heads, rows)}\n\nBaseline: {plain(evaluation.meaning)}."
+
+
+def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return a table in Markdown; MLflow's page leaves no space between columns, so that each cell has its own.
+
+    >>> print(table(["score", "value"], [["loss", "0.1"]]))
+    | score&emsp; | value |
+    |---|---|
+    | loss&emsp; | 0.1 |
+    """
+    lines = [f"| {' | '.join([*(f'{cell}&emsp;' for cell in line[:-1]), line[-1]])} |" for line in (heads, *rows)]
+    return "\n".join([lines[0], f"|{'---|' * len(heads)}", *lines[1:]])
 
 
 def _data(data: Dataset) -> str:

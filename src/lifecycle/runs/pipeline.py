@@ -37,7 +37,7 @@ from lifecycle.evaluate import scoring
 from lifecycle.fit import extra_loggers, preflight, trainer
 from lifecycle.fit.history import History, Row
 from lifecycle.fit.launch import reading_together
-from lifecycle.plots.curves import is_wide
+from lifecycle.plots import artifacts
 from lifecycle.predict import saved_model
 from lifecycle.predict.outputs import as_frame, column_names, outputs_of, with_truth
 from lifecycle.predict.trained_model import OWN_NAMES, READING, TIME_STEP, TrainedModel
@@ -350,7 +350,7 @@ def conclude(job: Job, prepared: Prepared, printer: report.Report, tracked: Run,
     # First, since the recording process draws them while this one saves the rest.
     pictures = record_pictures(tracked, outcome, job.request.tracking.figures)
     record(tracked, outcome)
-    images = description.images(pictures, tracked.id, is_wide(history))
+    images = description.images(pictures, tracked.id, artifacts.wide(data.spec, history))
     subject = description.Subject(job, data, module, prepared.layers)
     tracked.describe(description.ended(subject, history, evaluation, images))
     facts = Facts(job, data, history, evaluation, sum(layer.num_params for layer in prepared.layers))

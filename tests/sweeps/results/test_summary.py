@@ -182,9 +182,10 @@ def test_the_description_of_the_summary_has_the_board_and_who_began_it(swept: Pa
     )
     lines = run.data.tags["mlflow.note.content"].splitlines()
     assert lines[0].startswith("8 of 8 runs finished. ")
-    assert lines[2].startswith("| model.hidden | optimizer.lr | runs | test\\_loss | sd | 95% interval |")
-    assert lines[4].startswith(rf"| \[{found.entries[0].settings['model.hidden'].strip('[]')}\] | ")
-    assert sum(line.startswith("| ") for line in lines) == 2 + 4
+    heads = ("model.hidden", "optimizer.lr", "runs", "test\\_loss", "sd", "95% interval")
+    assert lines[2].startswith(f"| {' | '.join(f'{head}&emsp;' for head in heads)} |")
+    assert lines[4].startswith(rf"| \[{found.entries[0].settings['model.hidden'].strip('[]')}\]&emsp; | ")
+    assert sum(line.startswith("| ") for line in lines) == 1 + 4
     assert any(line.startswith("    lifecycle -m data=iris") for line in lines)
     assert run.data.tags["mlflow.source.name"] == "lifecycle"
     assert run.data.tags["mlflow.user"] == getpass.getuser()

@@ -38,7 +38,7 @@ def means(board: Board) -> str:
     metric = board.metric or ""
     shown = [entry for entry in board.entries if metric in entry.means][:MOST_ROWS]
     longest = max((len(label_of(entry)) for entry in shown), default=0)
-    with _svg(5.4 + LETTER * longest, 0.9 + 0.34 * len(shown)) as (figure, out):
+    with _svg(max(8.4, 5.4 + LETTER * longest), 0.9 + 0.34 * len(shown)) as (figure, out):
         axes = figure.subplots()
         for at, entry in enumerate(shown):
             one, colour = entry.means[metric], COLOURS[0] if entry.is_ranked else GREY
@@ -65,7 +65,7 @@ def parallel(board: Board) -> str | None:
     scores = [entry.means[metric].mean for entry in shown]
     low, high = min(scores), max(scores)
     columns.append(([(score - low) / ((high - low) or 1) for score in scores], [(0.0, _n(low)), (1.0, _n(high))]))
-    with _svg(max(6.0, 1.7 * (len(keys) + 1)), 3.8) as (figure, out):
+    with _svg(max(8.4, 1.7 * (len(keys) + 1)), 3.6) as (figure, out):
         axes = figure.subplots()
         from matplotlib import colormaps
 

@@ -150,7 +150,9 @@ def verdict(board: Board) -> str:
     if not unclear:
         return f"{name} is the best: its difference to each of the others is clear (p below {CLEAR:g})."
     least = _least(unclear)
-    why = "the differences are equal in all runs, of which there is no p" if least is None else f"p {least:.2g} or more"
+    why = "the differences are equal in all runs, of which there is no p"
+    if least is not None:
+        why = f"p {least:.2g}{' or more' * (least < 1)}"
     return f"{name} has the best mean, but {len(unclear)} of the other {len(others)} may be as good ({why})."
 
 

@@ -14,6 +14,7 @@ import pandas as pd
 from lifecycle import layout
 from lifecycle.credentials import masked
 from lifecycle.runs.description import images, plain
+from lifecycle.runs.description import table as markdown_table
 from lifecycle.runtime.lines import say
 from lifecycle.sweeps.plan import Plan
 from lifecycle.sweeps.results import out_of_fold, page, pictures
@@ -29,6 +30,9 @@ from lifecycle.tracking.run import session
 from lifecycle.tracking.sweep_runs import SweepRun
 
 ROLE = "sweep"
+MOST_WIDTH = 440
+"""Pixels of a picture in it, as the page shows pictures; wider ones are links."""
+
 MOST_ROWS = 10
 """Configurations in the description that MLflow shows."""
 
@@ -52,7 +56,8 @@ def write(plan: Plan) -> None:
         files = run.scratch / "summary"
         files.mkdir()
         drawn = _write_files(board, files)
-        run.tag(**{"mlflow.note.content": f"{_note(board)}\n\n{images(drawn, run.id)}".rstrip()})
+        shown = images(list(drawn.pictures), run.id, _wide(drawn))
+        run.tag(**{"mlflow.note.content": f"{_note(board)}\n\n{shown}".rstrip()})
         run.log_folder(files)
 
 
@@ -99,17 +104,21 @@ def _note(board: Board) -> str:
     """Return the description that MLflow's UI shows of the summary, in Markdown."""
     entries = [entry for entry in board.entries if entry.means][:MOST_ROWS]
     columns = columns_of(board, entries)
-    heads = " | ".join(plain(head) for head, _ in columns)
-    rows = [" | ".join(map(plain, cells)) for cells in zip(*(cells for _, cells in columns), strict=True)]
-    table = "\n".join(f"| {line} |" for line in (heads, "|".join("---" for _ in columns), *rows))
+    rows = [list(map(plain, cells)) for cells in zip(*(cells for _, cells in columns), strict=True)]
+    listed = markdown_table([plain(head) for head, _ in columns], rows)
     about = f"{counts_of(board)}. {plain(page.verdict(board))}".strip()
     more = f"\n\nand {len(board.entries) - len(entries)} more" if len(board.entries) > len(entries) else ""
     command = " ".join(board.plan.command.split())  # indented, so that no character of it is Markdown
-    return f"{about}\n\n{table}{more}\n\n**Command**\n\n    {command}\n\nThe artifact {layout.SWEEP_PAGE} has charts."
+    return f"{about}\n\n{listed}{more}\n\n**Command**\n\n    {command}\n\nThe artifact {layout.SWEEP_PAGE} has charts."
 
 
-def _write_files(board: Board, folder: Path) -> list[str]:
-    """Write the files of the summary, and return the names of the pictures."""
+def _wide(drawn: Drawn) -> set[str]:
+    """Return the pictures that would leave no room for what MLflow shows next to them."""
+    return {name for name, (width, _) in drawn.pictures.items() if width > MOST_WIDTH}
+
+
+def _write_files(board: Board, folder: Path) -> Drawn:
+    """Write the files of the summary, and return what the page shows of runs."""
     # Runs of vectorised groups do not have it each.
     (folder / layout.REQUIREMENTS).write_text(installed(), encoding="utf-8")
     table(board).to_csv(folder / BOARD, index=False)
@@ -135,7 +144,7 @@ def _write_files(board: Board, folder: Path) -> list[str]:
             drawn = replace(drawn, curves=pictures.curves_of(shown))
     with _reported(f"{layout.SWEEP_PAGE} was not written"):
         (folder / layout.SWEEP_PAGE).write_text(page.draw(board, drawn), encoding="utf-8")
-    return list(drawn.pictures)
+    return drawn
 
 
 def _predictions(board: Board) -> list[tuple[Entry, pd.DataFrame]]:
