@@ -48,7 +48,6 @@ def load_large(
         RequestError: the rows cannot be used.
     """
     target = Target(table.plugin.target, table.plugin.task or table.task, table.plugin.scale_target)
-    memory.trim()  # the heap keeps the memory of the parts that the reader has joined
     found = labels_of(table, target)
     of_rows = None if table.weights is None else weights.checked(table.weights, weights.key_of(table.plugin))
     drawn = _draw(table, found, target, seed, of_rows, fold)
