@@ -242,7 +242,11 @@ def csv(sizes: Sizes, folder: Path) -> Iterator[Figure]:
 
 
 def parquet(sizes: Sizes, folder: Path) -> Iterator[Figure]:
-    """Train one epoch on a Parquet file that is larger than the memory limit."""
+    """Train one epoch on a Parquet file that is larger than the memory limit.
+
+    The memory is that of the rows: the peak of the process less its peak after a little job, which imported all that
+    a job imports. The limit holds for the rows; targets, row numbers and predictions come in addition, and are counted.
+    """
     from lifecycle.data.kinds.table import Table
 
     size = sizes.file_rows * 20 * 4 / 1e9

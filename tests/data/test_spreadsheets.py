@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 from lifecycle.data.formats import reading
+from lifecycle.data.kinds.series import Series
 from lifecycle.data.kinds.table import Table
 from lifecycle.data.load import load
 from lifecycle.errors import COMMAND_LINE, RequestError
@@ -189,6 +190,28 @@ def test_a_header_whose_names_were_replaced_is_known_again(tmp_path: Path) -> No
         predict_file(model, written(tmp_path, lines, "b.csv"), tmp_path / "out.parquet")
         found = pd.read_parquet(tmp_path / "out.parquet")["predicted"]
         np.testing.assert_allclose(found, expected, rtol=1e-6, err_msg=name)
+
+
+@pytest.mark.parametrize("header", ["size;price", ',"size","price"', "size\tprice"])
+def test_a_header_alone_has_no_rows_whatever_separates_it(header: str, tmp_path: Path) -> None:
+    with pytest.raises(RequestError, match=r"has a header and no rows\. Add rows\."):
+        load(Table(path=written(tmp_path, [header]), target="price"), "a", "table", 0)
+
+
+def test_a_series_that_is_not_in_order_of_its_times_says_so() -> None:
+    months = pd.date_range("2001-01-01", periods=30, freq="MS")
+    values = np.sin(np.arange(30.0))
+    frame = pd.DataFrame({"when": months.strftime("%b-%y"), "note": "a", "n": np.arange(30)[::-1], "y": values})
+    plugin = Series(path="a.csv", target="y")
+    assert plugin.notes(frame) == plugin.notes(frame.assign(when=months)) == []
+    (note,) = plugin.notes(frame[::-1])
+    assert COMMAND_LINE.text(note) == (
+        "when: its time decreases in row 1 (May-03 after Jun-03), and rows are taken in the order of the file. Add "
+        "data.time=when"
+    )
+    (note,) = plugin.notes(frame.assign(when=months.strftime("%Y%m").astype(int)).iloc[[0, 1, *range(1, 30)]])
+    assert "its time repeats in row 2 (200102 after 200102)" in COMMAND_LINE.text(note)
+    assert Series(path="a.csv", target="y", time="when").notes(frame[::-1]) == []
 
 
 def test_one_column_may_be_a_series(tmp_path: Path) -> None:

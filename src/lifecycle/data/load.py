@@ -79,6 +79,7 @@ def load(
             plugin.check(in_memory.frame)
         return _load_frame(plugin, name, kind, seed, in_memory.frame, fold, True, in_memory.split, audited)
     if (table := large_table(plugin)) is not None:
+        memory.trim()  # the heap keeps the memory of the parts that the reader has joined
         # Not for rows on disk: freed memory that is kept would count in the limit that the user has set.
         with nullcontext() if table.blocks.on_disk else memory.kept():
             return replace(load_large(table, name, kind, seed, fold, audited), dialect=table.dialect)

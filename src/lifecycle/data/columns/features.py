@@ -26,8 +26,8 @@ TRUE, FALSE = ("true", "True", "TRUE"), ("false", "False", "FALSE")
 WHOLE = re.compile(r"(-?\d+)\.0+")
 """A whole number as pandas writes it in a float64 column, such as one with missing values."""
 
-MARK = re.compile(r"[\w./?*+ -]{1,30}")
-"""A text that needs no quotation marks in a list on the command line."""
+MARK = re.compile(r"(?!.*\d)[\w./?*+ -]{1,30}")
+"""A text that may be a mark of missing values, and needs no quotation marks on the command line; 136A is a code."""
 
 MOST_MARKS = 5
 """More different texts among numbers are hardly marks of missing values."""

@@ -34,11 +34,15 @@ ROWS_TO_SEARCH = 10_000
 
 
 def _csv(file: Path, declared: Declared | None = None) -> pd.DataFrame:
+    import pandas as pd
+
     found = detection.of_file(file, declared)
     if not found.names:
         raise EmptyFileError("it is empty")
     try:
         frame, found = _frame(file, found)
+    except pd.errors.EmptyDataError:  # below a header that pandas skips
+        frame = pd.DataFrame(columns=list(found.names))
     except NotUtf8Error:
         if declared is not None and declared.encoding is not None:
             raise

@@ -19,7 +19,7 @@ from lifecycle.data.series import calendar, detection, time_order, windows
 from lifecycle.data.series.ahead import STEP, Ahead
 from lifecycle.data.series.fields import FEW_STEPS, SEASONS_FOR_A_WINDOW, WINDOW, SeriesFields
 from lifecycle.data.series.stretches import groups_of, notes, stretches
-from lifecycle.data.series.wide import check_is_one, note_on_months
+from lifecycle.data.series.wide import check_is_one, note_on_months, note_on_order
 from lifecycle.data.sources import files
 from lifecycle.data.sources.source_fields import SourceFields
 from lifecycle.data.splits import Shares, chronological, chronological_fold
@@ -271,8 +271,9 @@ class Series(Card, Reading, Renamed, SeriesFields, Shares, SourceFields):
         return ("Series", "; ".join(texts)) if texts else None
 
     def notes(self, frame: pd.DataFrame) -> list[Text]:
-        """Return a warning where the target is one of several columns of months."""
-        return note_on_months(self.target, [str(name) for name in frame.columns], self.time)
+        """Return warnings where the target is one of several columns of months, or rows are not in order of time."""
+        found = note_on_months(self.target, [str(name) for name in frame.columns], self.time)
+        return found if self.time is not None else found + note_on_order(frame, self.columns(frame))
 
     def ahead_of(self, frame: pd.DataFrame, number: int, trained: TimeStep | None) -> Ahead:
         """Return the steps that follow the last rows of each series; see :class:`lifecycle.data.series.ahead.Ahead`."""

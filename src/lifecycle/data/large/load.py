@@ -48,7 +48,7 @@ def load_large(
         RequestError: the rows cannot be used.
     """
     target = Target(table.plugin.target, table.plugin.task or table.task, table.plugin.scale_target)
-    found = _labels(table, target)
+    found = labels_of(table, target)
     of_rows = None if table.weights is None else weights.checked(table.weights, weights.key_of(table.plugin))
     drawn = _draw(table, found, target, seed, of_rows, fold)
     of_train = None if of_rows is None else of_rows[drawn.train]
@@ -81,11 +81,6 @@ def load_large(
         audit=audit,
         shards=table.shards,
     )
-
-
-def _labels(table: LargeTable, target: Target) -> Labels:
-    memory.trim()  # the heap keeps the memory of the parts that the reader has joined
-    return labels_of(table, target)
 
 
 def _choice(table: LargeTable, target: Target) -> Text | None:

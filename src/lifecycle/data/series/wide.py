@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from typing import TYPE_CHECKING, Any
+
 from lifecycle.data.columns.notations import MONTHS
 from lifecycle.errors import RequestError, Setting, Text
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 FEWEST_MONTHS = 6
 """Columns named as months from which a file is taken for one with a column for each month."""
@@ -53,3 +59,42 @@ def note_on_months(target: str, columns: list[str], time: str | None) -> list[Te
             ".",
         ]
     ]
+
+
+def note_on_order(frame: pd.DataFrame, used: Collection[str]) -> list[Text]:
+    """Return a warning where a column of times that is not read shows that rows are not in order of time.
+
+    Args:
+        frame: the rows.
+        used: the columns that are read.
+    """
+    for name in frame.columns:
+        if name in used or (passed := _moments(frame[name])) is None:
+            continue
+        back = passed[1:] <= passed[:-1]
+        if back.any():
+            row = int(back.argmax()) + 1
+            before, here = frame[name].iloc[row - 1], frame[name].iloc[row]
+            how = "repeats" if passed[row] == passed[row - 1] else "decreases"
+            return [
+                [
+                    f"{name}: its time {how} in row {row} ({here} after {before}), and rows are taken in the order of "
+                    "the file. Add ",
+                    Setting("data.time", name),
+                ]
+            ]
+    return []
+
+
+def _moments(column: pd.Series[Any]) -> Any:
+    """Return the times of a column as numbers; ``None``: it holds something else, or gaps."""
+    from lifecycle.data.columns import times
+    from lifecycle.data.columns.meaning import infer
+
+    is_number = column.dtype.kind in "biufc"
+    if column.isna().any() or (is_number and (column.dtype.kind == "b" or infer.packed(column) is None)):
+        return None
+    try:
+        return times.moments(column).instants.astype("int64").to_numpy()
+    except RequestError:
+        return None
