@@ -86,8 +86,7 @@ def predict_file(
         RequestError: a file or a row cannot be used; the message names it, rows by their number from 0.
     """
     output_form = of_output(output, form)
-    opened = _as_trained(trained, _open(trained, source, output, form, fields))
-    rows = _without_dropped(opened, trained, unseen)
+    rows = _without_dropped(_as_trained(trained, _open(trained, source, output, form, fields)), trained, unseen)
     _note_reading(rows, source, unseen)
     _check_names(rows, trained)
     size = sys.maxsize if trained.numbers is None else _block_rows(trained, len(rows.schema), rows_at_once)

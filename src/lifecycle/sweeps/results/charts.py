@@ -19,7 +19,6 @@ MOST_LINES = 300
 """Configurations of the parallel coordinates."""
 
 MOST_CHARACTERS = 36
-MOST_TICKS = 8
 
 
 def means(board: Board) -> str:
