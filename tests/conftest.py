@@ -25,10 +25,11 @@ from lifecycle.sweeps import supervise
 from lifecycle.tracking import client
 from lifecycle.tracking.pages import tags
 from lifecycle.tracking.store import database_uri
-from tests import databases, mariadb_server, s3_server, servers
+from tests import databases, mariadb_server, postgresql_server, s3_server
 from tests.faults import reliability
 from tests.forked import COMMAND, Forks, Process, Recorder, SweepWorker
 from tests.mariadb_server import MariaDB
+from tests.postgresql_server import PostgreSQL
 from tests.s3_server import S3
 from tests.tracking import table
 
@@ -200,9 +201,9 @@ def quick_start(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.fixture(scope="session")
-def postgresql() -> Iterator[servers.PostgreSQL]:
+def postgresql() -> Iterator[PostgreSQL]:
     """Start a PostgreSQL server, once, or skip the test where there is none."""
-    with servers.postgresql() as server:
+    with postgresql_server.postgresql() as server:
         yield server
 
 

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import signal
 import subprocess
-import tempfile
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.servers import SECONDS_TO_START, as_user, execute, free_port, give
+from tests.servers import as_user, execute, folder_for, free_port, give, programs_of, wait_for
 
 BINARIES = ("mariadbd", "mariadb-install-db")
 SMALL = ("--innodb-buffer-pool-size=16M", "--innodb-log-file-size=8M", "--skip-log-bin", "--skip-performance-schema")
@@ -58,16 +54,7 @@ class MariaDB:
             self._process = subprocess.Popen(
                 [*command, "--skip-name-resolve", *words], cwd=folder, stdout=log, stderr=log, **as_user()
             )
-        end = time.monotonic() + SECONDS_TO_START
-        while True:
-            try:
-                self.connect().close()
-            except OSError:
-                assert self._process.poll() is None, (folder / "log").read_text()
-                assert time.monotonic() < end, (folder / "log").read_text()
-                time.sleep(0.05)
-            else:
-                return
+        wait_for(self.connect, OSError, self._process, folder / "log")
 
     def stop(self) -> None:
         """Stop it at once, as a power loss would."""
@@ -112,15 +99,13 @@ def mariadb() -> Iterator[MariaDB]:
     Skips the test where MariaDB or its driver is not installed.
     """
     pytest.importorskip("pymysql", reason="PyMySQL is not installed")
-    programs = _programs()
-    # Not below pytest's own folders, which only the user of the tests may enter.
-    folder = Path(tempfile.mkdtemp(prefix="mariadb-"))
-    try:
+    # Debian keeps servers outside the PATH of other users than root.
+    programs = programs_of("MariaDB", BINARIES, ("/usr/sbin", "/usr/local/sbin"))
+    with folder_for("mariadb") as folder:
         users = folder / "users.sql"
         who = f"'{MariaDB.user}'@'%'"
         users.write_text(f"CREATE USER {who} IDENTIFIED BY '{MariaDB.password}';\nGRANT ALL ON *.* TO {who};\n")
-        for path in (folder, users):
-            give(path)
+        give(users)
         options = ["--skip-test-db", "--auth-root-authentication-method=normal", *SMALL, *QUICK]
         execute([programs["mariadb-install-db"], "--no-defaults", f"--datadir={folder / 'data'}", *options], folder)
         server = MariaDB(folder, programs["mariadbd"])
@@ -128,15 +113,3 @@ def mariadb() -> Iterator[MariaDB]:
             yield server
         finally:
             server.stop()
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def _programs() -> dict[str, str]:
-    # Debian keeps servers outside the PATH of other users than root.
-    path = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"])
-    found: Sequence[tuple[str, str | None]] = [(name, shutil.which(name, path=path)) for name in BINARIES]
-    programs = {name: program for name, program in found if program}
-    if len(programs) < len(BINARIES):
-        pytest.skip("MariaDB is not installed here: no mariadbd and mariadb-install-db")
-    return programs

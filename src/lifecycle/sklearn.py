@@ -349,6 +349,7 @@ class LifecycleRegressor(RegressorMixin, _Estimator):  # type: ignore[misc]
         model_: the :class:`lifecycle.Model`.
         n_features_in_: of X.
         n_iter_: number of completed epochs.
+        history_: scores of each epoch, as :meth:`lifecycle.Model.fit` returns them.
 
     >>> from sklearn.datasets import load_diabetes
     >>> from sklearn.pipeline import make_pipeline

@@ -13,7 +13,7 @@ from lifecycle.data.sources import files
 from lifecycle.data.sources.source_fields import SourceFields
 from lifecycle.errors import RequestError
 from tests.conftest import Command
-from tests.servers import PostgreSQL
+from tests.postgresql_server import PostgreSQL
 
 TABLE = """CREATE TABLE sold (area numeric(8, 2), rooms int, price double precision, built date, at timestamp,
     listed timestamptz, garden boolean, kind text, zip char(5), number bigint, code uuid, opens time, took interval,

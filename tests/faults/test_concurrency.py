@@ -23,7 +23,7 @@ from lifecycle.tracking.store import database_uri, open_store
 from tests.conftest import Command
 from tests.forked import Forks, Process
 from tests.made import runs_in
-from tests.servers import PostgreSQL
+from tests.postgresql_server import PostgreSQL
 
 FIT = ("data=iris", "trainer.early_stopping=false", "tracking.figures=false", "verbose=0")
 WRITE = """

@@ -80,10 +80,15 @@ def test_the_command_writes_a_picture_and_a_table(lifecycle: Command, tmp_path: 
     ended = lifecycle("find_lr", "data=iris", "model.hidden=[4]", "optimizer=sgd")
     assert ended.code == 0
     *_, last = ended.out.splitlines()
-    assert last.startswith("Next      lifecycle data=iris model.hidden=[4] optimizer=sgd optimizer.lr=0.")
+    assert last.startswith("Next      lifecycle data=iris 'model.hidden=[4]' optimizer=sgd optimizer.lr=0.")
     assert "the loss falls most steeply at 0." in ended.out
     table = np.genfromtxt(tmp_path / "learning_rates.csv", delimiter=",", names=True)
     assert len(table) > 40
     assert Image.open(tmp_path / "learning_rates.png").width > 500
     assert not (tmp_path / "mlruns").exists()
     assert lifecycle("find_lr", "data=iriss").code == 2
+    (tmp_path / "learning_rates.csv").unlink()
+    (tmp_path / "learning_rates.csv").mkdir()
+    ended = lifecycle("find_lr", "data=iris")
+    assert ended.code == 2
+    assert ended.err.endswith("learning_rates.csv cannot be written here. Change to another folder.\n")

@@ -20,7 +20,7 @@ from lifecycle.tracking.run import track
 from lifecycle.tracking.servers import databases, outbox, remote, stale
 from tests.conftest import Command
 from tests.forked import Forks
-from tests.servers import PostgreSQL
+from tests.postgresql_server import PostgreSQL
 from tests.tracking.sent import check_same, local_points, predict_elsewhere, sync, wait_until, weights
 from tests.tracking.servers import MLflowServer
 

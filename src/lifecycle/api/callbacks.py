@@ -46,7 +46,7 @@ class CallbackLogger(Logger):
 
     @property
     def version(self) -> str:
-        """None."""
+        """Empty: a fit has one."""
         return ""
 
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:

@@ -6,45 +6,8 @@ import sys
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from lifecycle.config.other_names import TRAINER
+from lifecycle.config import other_names
 from lifecycle.errors import RequestError
-
-METRICS = {
-    "acc": "accuracy",
-    "binary_accuracy": "accuracy",
-    "categorical_accuracy": "accuracy",
-    "sparse_categorical_accuracy": "accuracy",
-    "accuracy_score": "accuracy",
-    "auc": "auroc",
-    "roc_auc": "auroc",
-    "roc_auc_score": "auroc",
-    "f1_macro": "f1",
-    "f1_score": "f1",
-    "mean_squared_error": "mse",
-    "neg_mean_squared_error": "mse",
-    "mean_absolute_error": "mae",
-    "neg_mean_absolute_error": "mae",
-    "root_mean_squared_error": "rmse",
-    "mean_absolute_percentage_error": "mape",
-    "r2_score": "r2",
-}
-"""Metrics of Keras and scikit-learn."""
-
-LOSSES = {
-    "bce": "binary_crossentropy",
-    "binary_cross_entropy": "binary_crossentropy",
-    "log_loss": "binary_crossentropy",
-    "ce": "categorical_crossentropy",
-    "crossentropy": "categorical_crossentropy",
-    "cross_entropy": "categorical_crossentropy",
-    "categorical_cross_entropy": "categorical_crossentropy",
-    "l1": "mae",
-    "l2": "mse",
-    "squared_error": "mse",
-    "absolute_error": "mae",
-    "smooth_l1": "huber",
-}
-"""Losses of Keras, PyTorch and scikit-learn."""
 
 FIELDS = {
     "units": ("hidden", "units"),
@@ -129,7 +92,8 @@ FITTED = {
 }
 """Arguments of ``fit`` that are given to ``Model`` or ``compile``."""
 
-DEFINED = {**COMPILED, "learning_rate": "compile(lr=0.01)", **FITTED}
+DEFINED = {**COMPILED, **FITTED}
+"""Arguments of ``compile`` and ``fit`` that are given to ``Model``."""
 
 CALLS = {
     "predict_classes": "predict(X), which returns classes",
@@ -184,8 +148,7 @@ def metric(name: str) -> str:
     Raises:
         RequestError: another tool calls it so.
     """
-    if name in METRICS:
-        ours = METRICS[name]
+    if ours := other_names.value_of("metrics", name):
         raise RequestError("metrics", f"has {name!r}, which is {ours!r} here", remedy=f'Write metrics=["{ours}"].')
     return name
 
@@ -196,8 +159,7 @@ def loss(name: str | None) -> str | None:
     Raises:
         RequestError: another tool calls it so.
     """
-    if name is not None and name.lower() in LOSSES:
-        ours = LOSSES[name.lower()]
+    if name is not None and (ours := other_names.value_of("loss", name)):
         raise RequestError("loss", f"{name!r} is {ours!r} here", remedy=f'Write loss="{ours}".')
     return name
 
@@ -237,8 +199,10 @@ def check_trainer(given: Mapping[str, Any], known: Iterable[str]) -> None:
         RequestError: says what to do instead.
     """
     for name, value in given.items():
-        if name in TRAINER and name not in set(known):
-            raise RequestError(name, "is an argument of Lightning's Trainer, not of fit()", repr(value), TRAINER[name])
+        if name in other_names.TRAINER and name not in set(known):
+            raise RequestError(
+                name, "is an argument of Lightning's Trainer, not of fit()", repr(value), other_names.TRAINER[name]
+            )
 
 
 def check_fields(given: Mapping[str, Any], known: Iterable[str]) -> None:

@@ -11,9 +11,6 @@ from lifecycle.errors import RequestError
 LAST = (0, 3, 1, 2)
 """Axes of images with channels last, in the order of those with channels first."""
 
-SETTING = "channels_last"
-"""Key of a model's settings: whether it takes images with channels last."""
-
 CHANNELS = (1, 3)
 """Numbers of channels by which the last axis is taken for them."""
 

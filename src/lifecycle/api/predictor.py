@@ -17,7 +17,7 @@ from lifecycle.data.columns.missing_values import REFUSE
 from lifecycle.data.sources import in_memory, label_arrays
 from lifecycle.errors import RequestError
 from lifecycle.predict import saved_model
-from lifecycle.predict.trained_model import TrainedModel
+from lifecycle.predict.trained_model import CHANNELS_LAST, TrainedModel
 from lifecycle.runtime.quiet import one_at_a_time
 
 if TYPE_CHECKING:
@@ -194,7 +194,7 @@ class Predictor:
 
 def _rows(X: Any, trained: TrainedModel) -> pd.DataFrame:  # noqa: N803
     """Return rows as a frame; columns without names get those of training, by position."""
-    X = images.channels_first(X, bool(trained.settings.get(images.SETTING)))  # noqa: N806
+    X = images.channels_first(X, bool(trained.settings.get(CHANNELS_LAST)))  # noqa: N806
     frame, _ = in_memory.inputs_of(X)
     return in_memory.like(frame, X, list(trained.columns))
 

@@ -6,7 +6,7 @@ import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import safetensors.torch
@@ -43,7 +43,7 @@ class WithWeights(Predictor):
     _start: Start = Start()
     _before: Before | None = None
 
-    def build(self, X: Any, y: Any = None, *, seed: int = 0, channels_last: bool = False, **data: Any) -> Any:  # noqa: N803
+    def build(self, X: Any, y: Any = None, *, seed: int = 0, channels_last: bool = False, **data: Any) -> Self:  # noqa: N803
         """Build the network for rows, without training it: then :meth:`summary` and :meth:`get_weights` work.
 
         Args:
@@ -198,7 +198,7 @@ class WithWeights(Predictor):
             raise RequestError([str(path)], problem, remedy="Give a file that save_weights wrote.") from error
         self.set_weights(state)
 
-    def freeze(self, *layers: str) -> Any:
+    def freeze(self, *layers: str) -> Self:
         """Keep the weights of layers as they are in later fits; batch normalisation keeps its statistics too.
 
         Args:
@@ -221,7 +221,7 @@ class WithWeights(Predictor):
         self._start = replace(self._start, frozen=frozen)
         return self
 
-    def unfreeze(self) -> Any:
+    def unfreeze(self) -> Self:
         """Train all layers again in later fits, and return the model itself.
 
         >>> model.unfreeze().trainable

@@ -335,7 +335,7 @@ def _time(run: FoundRun) -> str:
 def _command(run: FoundRun) -> str:
     """Return the command of a run; of a job of a multirun, one that repeats this job alone."""
     if layout.SWEEP in run.tags:
-        return f"lifecycle {run.tags.get('lifecycle.overrides', '')}"
+        return f"lifecycle {run.tags.get(layout.OVERRIDES, '')}"
     return run.tags.get(layout.COMMAND, "")
 
 

@@ -150,7 +150,7 @@ def _check_complete(config: DictConfig, choices: dict[str, str]) -> None:
     if missing:
         raise removed(missing[0])
     own = Path.cwd() / "conf"
-    packaged = resources.files("lifecycle.conf")
+    packaged = resources.files(OURS)
     for group in (*CHOICES, *({EXPERIMENT} & set(choices))):
         name = choices.get(group, "")
         if not name or name.startswith("["):

@@ -76,13 +76,13 @@ VALUES = {
         "precision": "precision_score",
         "recall": "recall_score sensitivity tpr",
         "balanced_accuracy": "balanced_accuracy_score",
-        "matthews_corr_coef": "mcc matthews_corrcoef",
+        "matthews_corr_coef": "mcc",
         "cohen_kappa": "kappa cohen_kappa_score",
     },
     "loss": {
-        "categorical_crossentropy": "cross_entropy crossentropy ce nll nll_loss log_loss CrossEntropyLoss NLLLoss "
+        "categorical_crossentropy": "cross_entropy crossentropy ce nll nll_loss CrossEntropyLoss NLLLoss "
         "categorical_cross_entropy",
-        "binary_crossentropy": "bce binary_cross_entropy BCELoss BCEWithLogitsLoss bce_with_logits",
+        "binary_crossentropy": "bce binary_cross_entropy log_loss BCELoss BCEWithLogitsLoss bce_with_logits",
         "mse": "l2 squared_error MSELoss mse_loss",
         "mae": "l1 absolute_error L1Loss l1_loss",
         "huber": "smooth_l1 SmoothL1Loss HuberLoss huber_loss",

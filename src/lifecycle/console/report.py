@@ -18,12 +18,14 @@ from lifecycle.compile.devices import names_of
 from lifecycle.compile.precision import is_bf16
 from lifecycle.console.epoch_lines import EpochLines
 from lifecycle.console.progress import EpochBar, NotebookBar
+from lifecycle.console.titles import TITLE, broken
 from lifecycle.contract import MULTILABEL
 from lifecycle.data.columns import kinds, label_sets
 from lifecycle.errors import COMMAND_LINE, Text
 from lifecycle.plots.style import number
 from lifecycle.runtime import lines
 from lifecycle.runtime.files import locks
+from lifecycle.runtime.files.paths import shown
 
 if TYPE_CHECKING:
     from lifecycle.compile.compiled_model import CompiledModel
@@ -175,10 +177,10 @@ class Report:
         self.scores(data, evaluation)
         if advice:
             self._line("", COMMAND_LINE.text(advice), style="yellow")
-        self._line("Run", f"{run.name} ({run.id}) in {_short(run.folder)}")
+        self._line("Run", f"{run.name} ({run.id}) in {shown(run.folder)}")
         if locks.hold_here_only(run.folder):
             kind = locks.file_system(run.folder)
-            self._line("", f"{_short(run.folder)} is on a network disk ({kind}) {ONE_MACHINE}", style="yellow")
+            self._line("", f"{shown(run.folder)} is on a network disk ({kind}) {ONE_MACHINE}", style="yellow")
         self._files(run.artifacts, "", ["predictions.csv", *pictures])
 
     def pending(self, run: Run) -> None:
@@ -214,7 +216,7 @@ class Report:
         """
         for note in notes:
             self._line("", note)
-        self._line("Run", f"{run.name} ({run.id}) in {_short(run.folder)}")
+        self._line("Run", f"{run.name} ({run.id}) in {shown(run.folder)}")
         self.pending(run)
         inner = folder.relative_to(run.artifacts) if folder.is_relative_to(run.artifacts) else Path()
         outer = run.artifacts if inner.parts else folder
@@ -223,7 +225,7 @@ class Report:
     def next(self, folder: Path) -> None:
         """Print the command that shows the runs."""
         self._line(
-            "Next", "lifecycle ui" + ("" if folder == Path.cwd() / "mlruns" else f" tracking.dir={_short(folder)}")
+            "Next", "lifecycle ui" + ("" if folder == Path.cwd() / "mlruns" else f" tracking.dir={shown(folder)}")
         )
 
     def profile(self, rows: list[tuple[str, float, float]], where: Path | str, files: Sequence[str] = ()) -> None:
@@ -243,21 +245,21 @@ class Report:
         self._line("Profile", f"{sum(seconds for _, seconds, _ in rows):.2f} s in total")
         self._table(table)
         if isinstance(where, Path):
-            self._line("", f"{', '.join(files)} in {_short(where)}")
+            self._line("", f"{', '.join(files)} in {shown(where)}")
         else:
             self._line("", where, style="yellow")
 
     def _line(self, title: str, text: str, style: str = "") -> None:
-        self._lines(title, [text] if self.console.fits is None else _broken(text, self.console.fits - 10), style)
+        self._lines(title, [text] if self.console.fits is None else broken(text, self.console.fits - TITLE), style)
 
     def _files(self, folder: Path, before: str, names: Sequence[str]) -> None:
         """Print a folder, and the names of files in it: a path of each would not fit a terminal."""
-        self._line("Files", str(_short(folder)))
+        self._line("Files", str(shown(folder)))
         self._line("", before + ", ".join(names))
 
     def _lines(self, title: str, texts: list[str], style: str = "") -> None:
         for at, text in enumerate(texts):
-            self.console.print(Styled.assemble((f"{'' if at else title:<10}", "bold cyan"), (text, style)))
+            self.console.print(Styled.assemble((f"{'' if at else title:<{TITLE}}", "bold cyan"), (text, style)))
 
     def _table(self, table: Table) -> None:
         # Without soft wrapping a table fits the terminal: cells are broken.
@@ -265,7 +267,7 @@ class Report:
 
     def _items(self, title: str, items: list[str], style: str = "") -> None:
         """Print items in a row, on several lines if needed; no item is broken."""
-        self._lines(title, _rows(items, min(self.console.width, MOST_WIDTH) - 10), style)
+        self._lines(title, _rows(items, min(self.console.width, MOST_WIDTH) - TITLE), style)
 
 
 def _rows(items: Sequence[str], width: int) -> list[str]:
@@ -275,17 +277,8 @@ def _rows(items: Sequence[str], width: int) -> list[str]:
         if found and lines.columns_of(found[-1]) + 2 + lines.columns_of(item) <= width:
             found[-1] += f"  {item}"
         else:
-            found += _broken(item, width)
+            found += broken(item, width)
     return found
-
-
-def _broken(text: str, width: int) -> list[str]:
-    return [part for line in text.split("\n") for part in lines.broken(line, width, indent=0)]
-
-
-def _short(path: Path) -> Path:
-    """Return a path relative to the working folder, if it is below it."""
-    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
 def describe_data(data: Dataset) -> str:

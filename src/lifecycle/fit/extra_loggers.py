@@ -20,18 +20,15 @@ class ExtraLoggers:
 
     def log_epoch(self, row: Row) -> None:
         """Log the scores of an epoch, with its number as the step."""
-        self.log_points({name: value for name, value in row.items() if name != "epoch"}, int(row["epoch"]))
-
-    def log_points(self, values: Mapping[str, float], step: int) -> None:
-        """Log values at a step."""
+        scores = {name: value for name, value in row.items() if name != "epoch"}
         for logger in self.loggers:
-            logger.log_metrics(dict(values), step)
+            logger.log_metrics(scores, int(row["epoch"]))
             logger.save()  # so that a page that shows them moves during the fit
 
 
 @contextmanager
 def opened(names: Sequence[str], folder: Path, params: Mapping[str, Any]) -> Iterator[ExtraLoggers]:
-    """Yield the loggers of a run, and close them.
+    """Yield the loggers of a run, and close them with the status by which the block ends.
 
     Args:
         names: ``tensorboard`` and ``csv``.
@@ -41,11 +38,13 @@ def opened(names: Sequence[str], folder: Path, params: Mapping[str, Any]) -> Ite
     loggers = [_logger(name, folder) for name in names]
     for logger in loggers:
         logger.log_hyperparams(dict(params))
+    status = "failed"
     try:
         yield ExtraLoggers(loggers)
+        status = "success"
     finally:
         for logger in loggers:
-            logger.finalize("success")
+            logger.finalize(status)
 
 
 def _logger(name: str, folder: Path) -> Logger:

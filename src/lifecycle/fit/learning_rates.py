@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import math
 import tempfile
-import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -26,6 +25,7 @@ from lifecycle.data.dataset import Dataset
 from lifecycle.errors import RequestError, Setting
 from lifecycle.fit.rising_rates import SKIPPED, LearningRates, suggested
 from lifecycle.fit.trainer import trainer_for, training_batches
+from lifecycle.runtime.quiet import ignored
 from lifecycle.runtime.seeds import seed_all
 
 LOWEST, HIGHEST, STEPS = 1e-6, 1.0, 100
@@ -142,8 +142,7 @@ def _quiet() -> Iterator[None]:
     log.setLevel(logging.CRITICAL)
     finder.tqdm = NoBar
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with ignored():
             yield
     finally:
         finder.tqdm = bar

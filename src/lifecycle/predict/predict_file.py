@@ -86,7 +86,7 @@ def predict_file(
         RequestError: a file or a row cannot be used; the message names it, rows by their number from 0.
     """
     output_form = of_output(output, form)
-    rows = _without_dropped(_source(trained, source, output, form, fields), trained, unseen)
+    rows = _without_dropped(_as_trained(trained, _open(trained, source, output, form, fields)), trained, unseen)
     _note_reading(rows, source, unseen)
     _check_names(rows, trained)
     size = sys.maxsize if trained.numbers is None else _block_rows(trained, len(rows.schema), rows_at_once)
@@ -139,7 +139,7 @@ def forecast_file(
         RequestError: a file or a row cannot be used.
     """
     output_form = of_output(output, form)
-    rows = _source(trained, source, output, form, fields)
+    rows = _as_trained(trained, _open(trained, source, output, form, fields))
     names = [*trained.columns, *trained.optional_columns(rows.schema.names)]
     (table,) = rows.select(names).of(sys.maxsize)  # one block
     known = stream.typed(
@@ -156,15 +156,8 @@ def forecast_file(
     return len(known)
 
 
-def _source(
-    trained: TrainedModel,
-    source: str | Path | Iterable[pd.DataFrame],
-    output: str | Path,
-    form: str,
-    fields: SourceFields | None,
-) -> Stream:
-    """Open a source, with the columns renamed as in training and checked."""
-    rows = _open(trained, source, output, form, fields)
+def _as_trained(trained: TrainedModel, rows: Stream) -> Stream:
+    """Return rows with the columns renamed as in training and checked."""
     rows = rows.renamed(trained.new_names(rows.schema.names))
     trained.check_columns(rows.schema.names)
     return rows
@@ -177,6 +170,7 @@ def _open(
     form: str,
     fields: SourceFields | None,
 ) -> Stream:
+    """Open a source; see :func:`predict_file` for the arguments."""
     if not isinstance(source, str | Path):
         return stream.from_frames(source, trained.numbers)
     if str(source) == STANDARD:

@@ -43,6 +43,9 @@ TIME_STEP = "time_step"
 READING = "reading"
 """Key of the provenance: the columns of a text file in its order, whether it has a header, and its missing marks."""
 
+CHANNELS_LAST = "channels_last"
+"""Key of :attr:`TrainedModel.settings`: whether a Python caller gives images with channels last."""
+
 OWN_NAMES = "own_names"
 """Key of the settings: the names of the loss and the metrics that are functions or objects of a Python caller."""
 

@@ -40,7 +40,7 @@ from lifecycle.fit.launch import reading_together
 from lifecycle.plots import artifacts
 from lifecycle.predict import saved_model
 from lifecycle.predict.outputs import as_frame, column_names, outputs_of, with_truth
-from lifecycle.predict.trained_model import OWN_NAMES, READING, TIME_STEP, TrainedModel
+from lifecycle.predict.trained_model import CHANNELS_LAST, OWN_NAMES, READING, TIME_STEP, TrainedModel
 from lifecycle.profiling import clock, files
 from lifecycle.runs import card, description, profiled, pruning
 from lifecycle.runs.outcome import Outcome, record, record_pictures
@@ -401,7 +401,7 @@ def trained_model(job: Job, prepared: Prepared, history: History, run_id: str | 
             "class_weights": None if module.loss.class_weights is None else module.loss.class_weights.tolist(),
             "label_smoothing": job.label_smoothing,
             **_own_names(module),
-            **({"channels_last": True} if job.start.channels_last else {}),
+            **({CHANNELS_LAST: True} if job.start.channels_last else {}),
             "optimizer": {"name": job.optimizer_name, **asdict(job.optimizer)},
             "schedule": {"name": job.schedule_name, **asdict(job.schedule)},
         },

@@ -102,4 +102,4 @@ def remedy(found: FoundRun) -> str:
 
 
 def _start_again(found: FoundRun) -> str:
-    return f"Start it again: {found.tags['lifecycle.command']}"
+    return f"Start it again: {found.tags[layout.COMMAND]}"

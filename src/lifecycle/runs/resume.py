@@ -109,7 +109,7 @@ def _check_has_begun(which: Which, found: FoundRun) -> None:
         raise RequestError(
             _run(found),
             f"ended before its request was recorded, so there is nothing to continue; it is {now.status}",
-            remedy=f"Start it again: {found.tags['lifecycle.command']}",
+            remedy=f"Start it again: {found.tags[layout.COMMAND]}",
         ) from None
 
 

@@ -97,7 +97,7 @@ class FoundRun:
         if self.outcome == "PRUNED":
             problem = "was pruned by its search, and saved no model"
             raise RequestError(f"run {self.name} ({self.id})", problem, remedy="Take another run, such as run=best.")
-        why = f" ({self.tags['lifecycle.error']})" if layout.ERROR in self.tags else ""
+        why = f" ({self.tags[layout.ERROR]})" if layout.ERROR in self.tags else ""
         raise RequestError(
             f"run {self.name} ({self.id})",
             f"is {self.status} and saved no model{why}",

@@ -14,14 +14,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from lifecycle import layout
 from lifecycle.errors import TrackingError
 from lifecycle.tracking.database import faults
 from lifecycle.tracking.database.connection import connect
 from lifecycle.tracking.pages import tags
 from lifecycle.tracking.spool.journal import Journal
+from lifecycle.tracking.transfer.local import is_open
 from lifecycle.tracking.transfer.locations import locations_of, path_of
 
 DEAD = "DEAD"
@@ -322,18 +321,7 @@ def read_runs(
 
 def _is_open(folder: Path, run: str) -> bool:
     """Return whether a process has a run open: it holds the lock on its journal, or that on its checkpoints."""
-    if Journal(folder, run).is_written():
-        return True
-    lock = folder / layout.CHECKPOINTS / run / layout.LOCK
-    if not lock.parent.is_dir():
-        return False
-    try:
-        with FileLock(lock, timeout=0):
-            return False
-    except Timeout:
-        return True
-    except OSError:  # a copy that can only be read
-        return False
+    return Journal(folder, run).is_written() or is_open(folder, run)
 
 
 @contextmanager

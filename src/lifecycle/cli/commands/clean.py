@@ -72,7 +72,7 @@ def run(typed: list[str]) -> None:
     _print(folder, found, options)
     if forgotten:
         rows = "1 deleted run is" if forgotten == 1 else f"{forgotten} deleted runs are"
-        print(f"{rows} no longer in the database.")
+        say(f"{rows} no longer in the database.")
 
 
 def _print(folder: Path, found: list[Removable], options: Clean) -> None:

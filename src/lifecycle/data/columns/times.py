@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from lifecycle.data.columns import notations
@@ -26,9 +24,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from lifecycle.data.columns.notations import Notation
-
-ISO = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d(:?\d\d(:?\d\d(\.\d+)?)?)? ?(Z|[+-]\d\d(:?\d\d)?)?)?")
-"""A date, or a date with a time of day, as a text."""
 
 OFFSET = r"[T ]\d.*?(Z|[+-]\d\d(?::?\d\d)?)$"
 """The end of a text with an offset from UTC."""
@@ -129,20 +124,6 @@ def texts(column: pd.Series[Any]) -> np.ndarray[Any, Any]:
         dates = column.dt.normalize()
         written = column.dt.strftime("%Y-%m-%d") if (column == dates).all() else written
     return np.array(written, dtype=object)
-
-
-def are_times(values: Iterable[Any]) -> bool:
-    """Return whether all texts are dates, with or without a time of day; ``False`` without any text.
-
-    >>> are_times(["2024-01-31 12:00", "2024-02-29"]), are_times(["2024-01-31", "never"]), are_times([])
-    (True, False, False)
-    """
-    found = False
-    for value in values:
-        if not isinstance(value, str) or not ISO.fullmatch(value.strip()):
-            return False
-        found = True
-    return found
 
 
 def moments(column: pd.Series[Any], trained: TimeStep | None = None) -> Moments:

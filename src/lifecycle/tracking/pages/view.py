@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import json
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -107,12 +107,6 @@ def shortened(view: dict[str, Any]) -> str:
     return SHORTENED + base64.b64encode(zlib.compress(text, 9)).decode()
 
 
-def restored(text: str) -> dict[str, Any]:
-    """Return the view of a tag."""
-    found: dict[str, Any] = json.loads(zlib.decompress(base64.b64decode(text.removeprefix(SHORTENED))))
-    return found
-
-
 def _in_order(name: str) -> tuple[bool, str, int]:
     """Return the sorting key of a metric: the loss first, and of one score that of validation rows first."""
     part = next((one for one in ("val_", "train_") if name.startswith(one)), "")
@@ -132,8 +126,3 @@ def _chart(metric: str, kind: str, section: str) -> dict[str, Any]:
 
 def _id(number: int) -> str:
     return f"{KEY}-{number}"
-
-
-def names_of(charts: Iterable[dict[str, Any]]) -> list[str]:
-    """Return the metrics of charts."""
-    return [str(chart["metricKey"]) for chart in charts]

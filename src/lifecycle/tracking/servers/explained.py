@@ -21,7 +21,6 @@ PACKAGES = {
 
 AWS = "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
 
-
 VARIABLES = "<variables>"
 """Stands for those of the credentials, by the kind of the server."""
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from lifecycle import layout
 from lifecycle.errors import TrackingError
-from lifecycle.tracking.pages.tags import HIDDEN, read
+from lifecycle.tracking.pages.tags import HIDDEN, OWN, read
 from lifecycle.tracking.servers import comparison, local_points, outbox, remote, remote_models
 from lifecycle.tracking.servers.outbox import Entry
 from lifecycle.tracking.servers.remote_files import FilesOnServer
@@ -186,7 +186,7 @@ class Replica:
         elif layout.HEARTBEAT in entry.tags:
             tags[layout.HEARTBEAT] = entry.tags[layout.HEARTBEAT]
         new = {key: value for key, value in tags.items() if entry.tags.get(key) != value}
-        gone = [key for key in entry.tags if key not in tags and key.startswith(("lifecycle.", HIDDEN))]
+        gone = [key for key in entry.tags if key not in tags and key.startswith((OWN, HIDDEN))]
         if new or gone:
             remote.send_tags(self._client, entry.server_run, new, gone)
             entry.beat = now if is_beat_due else entry.beat

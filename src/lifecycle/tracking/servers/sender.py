@@ -15,6 +15,7 @@ from lifecycle.tracking.servers import outbox, remote
 from lifecycle.tracking.servers.explained import explanation, is_no_answer
 from lifecycle.tracking.servers.replica import Replica
 from lifecycle.tracking.servers.stale import Watch
+from lifecycle.tracking.store import database_uri
 
 SECONDS_BETWEEN = 2.0
 """Interval at which runs are looked through."""
@@ -54,6 +55,7 @@ class Sender:
         self._is_stopped, self._last = False, ""
         self._ids: dict[str, tuple[str, str]] = {}
         self._sent, self._behind = set[str](), set[str]()
+        self._of_sets = threading.Lock()  # one of them may not change while it is taken
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
@@ -104,12 +106,14 @@ class Sender:
 
     def take_sent(self) -> set[str]:
         """Return the runs of which the server lacked something, since this was asked last."""
-        sent, self._sent = self._sent, set()
+        with self._of_sets:
+            sent, self._sent = self._sent, set()
         return sent
 
     def take_behind(self) -> set[str]:
         """Return the runs that another machine has continued, of which nothing was sent since this was asked last."""
-        behind, self._behind = self._behind, set()
+        with self._of_sets:
+            behind, self._behind = self._behind, set()
         return behind
 
     def waiting(self) -> list[str]:
@@ -165,10 +169,9 @@ class Sender:
         try:
             is_complete = replica.update()
         finally:
-            if replica.has_sent:
-                self._sent.add(entry.run_id)
-            if replica.is_behind:
-                self._behind.add(entry.run_id)
+            with self._of_sets:
+                self._sent |= {entry.run_id} if replica.has_sent else set()
+                self._behind |= {entry.run_id} if replica.is_behind else set()
             # Also where a later step has failed: commands find the run by its id there.
             entry = replica.entry
             if replica.run is not None and entry.server_run:
@@ -191,8 +194,6 @@ def _note_server(store: Path, entry: outbox.Entry, known: Mapping[str, str]) -> 
     if all(known.get(key) == value for key, value in tags.items()):
         return
     import mlflow
-
-    from lifecycle.tracking.store import database_uri
 
     client = mlflow.MlflowClient(database_uri(store))
     for key, value in tags.items():

@@ -16,6 +16,9 @@ from lifecycle.tracking.servers import outbox
 from lifecycle.tracking.servers.delivery import sentences, sync
 from lifecycle.tracking.spool import journal
 
+SECONDS_OF_SYNC = 15.0
+"""How long `lifecycle sync` waits without a request that succeeds: longer than for the answer to one."""
+
 
 @dataclass(frozen=True)
 class Waiting:
@@ -54,10 +57,6 @@ def add(which: Which) -> RunsAdded:
         return worker.ask(message)
     finally:
         client.give_back(worker)
-
-
-SECONDS_OF_SYNC = 15.0
-"""How long `lifecycle sync` waits without a request that succeeds: longer than for the answer to one."""
 
 
 def deliver_all(config: TrackingConfig, patience: float | None = None) -> Delivered:

@@ -23,6 +23,8 @@ from lifecycle.runtime.files import locks
 from lifecycle.tracking.encoding import decode, encode
 from lifecycle.tracking.messages import Message
 
+SUFFIX = ".jsonl"
+
 SECONDS_BETWEEN = 1.0
 """After which a message is written through to the disk: a power loss may take the messages of this time."""
 
@@ -162,9 +164,6 @@ def _sync_folder(folder: Path) -> None:
             os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-SUFFIX = ".jsonl"
 
 
 def waiting(store: Path) -> list[Journal]:
