@@ -121,7 +121,8 @@ class Summary:
         )
         frozen = f", {self.num_trainable:,} trainable, {self.num_frozen:,} frozen" if self.num_frozen else ""
         title = f"{escape(self.name)}: {self.num_params:,} parameters{frozen}"
-        return f"<table><caption>{title}</caption><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>"
+        table = f"<thead><tr>{heads}</tr></thead><tbody>{rows}</tbody>"
+        return f"<table cellpadding='5'><caption>{title}</caption>{table}</table>"
 
 
 class Columns(dict[str, list[float]]):

@@ -154,7 +154,7 @@ def draw(compared: Comparison, histories: Sequence[curves.Scores], folder: Path)
     """
     script, title = _source("page.js"), f"{compared.count} side by side"
     runs = [_run(compared, at, folder) for at in range(len(compared.runs))]
-    settings = {**_without_digests(compared.differing), **compared.partial}
+    settings = _without_digests(compared.differing)
     digests = {name: values for name, values in compared.differing.items() if name.endswith(DIGEST)}
     page = _environment().get_template(TEMPLATE)
     return page.render(
@@ -170,6 +170,8 @@ def draw(compared: Comparison, histories: Sequence[curves.Scores], folder: Path)
         panels=[Markup(panel) for panel in curves.draw(compared, histories)],  # noqa: S704 - escaped by curves
         legend=_legend(runs, histories),
         settings={name: list(map(_setting, values)) for name, values in settings.items()},
+        # Runs of other models or data have many fields that the others lack.
+        partial={name: list(map(_setting, values)) for name, values in compared.partial.items()},
         digests={name: list(map(_setting, values)) for name, values in digests.items()},
         shared=compared.shared,
         runs=runs,

@@ -10,8 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from lifecycle.plots.curves import count_from_one
-from lifecycle.plots.style import picture, short
+from lifecycle.plots.style import count_from_one, picture, short
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 import pandas as pd
 
-from lifecycle.plots.style import COLOURS, GREY, legend_below, picture
+from lifecycle.plots.style import COLOURS, GREY, count_from_one, legend_below, picture
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -91,21 +91,6 @@ def _panel(axes: Axes, title: str, lines: list[str], frame: pd.DataFrame, histor
     _mark(axes, best, "best epoch", "--", sides[0])
     if weights != best:
         _mark(axes, weights, "epoch of the weights", ":", sides[1])
-
-
-def count_from_one(axes: Axes, last: int) -> None:
-    """Let an axis of epochs begin with 1 and end with the last one."""
-    from matplotlib.ticker import MaxNLocator
-
-    margin = max(0.5 if last == 1 else 0.0, 0.02 * (last - 1))
-    axes.set_xlim(1 - margin, last + margin)
-    steps = [
-        int(tick)
-        for tick in MaxNLocator(nbins=7, integer=True, steps=[1, 2, 5, 10]).tick_values(1, last)
-        if 1 < tick <= last
-    ]
-    # A tick close to 1 would overlap it.
-    axes.set_xticks([1, *(tick for tick in steps if tick - 1 > 0.08 * (last - 1))])
 
 
 def _mark(axes: Axes, epoch: int | None, what: str, style: str, side: str = "center") -> None:

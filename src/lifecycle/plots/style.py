@@ -119,6 +119,21 @@ def legend_below(figure: Figure, axes: Axes, columns: int = 4) -> None:
     figure.legend(handles, labels, loc="lower center", ncols=columns, bbox_to_anchor=(0.5, strip / height))
 
 
+def count_from_one(axes: Axes, last: int) -> None:
+    """Let an axis of epochs begin with 1 and end with the last one."""
+    from matplotlib.ticker import MaxNLocator
+
+    margin = max(0.5 if last == 1 else 0.0, 0.02 * (last - 1))
+    axes.set_xlim(1 - margin, last + margin)
+    steps = [
+        int(tick)
+        for tick in MaxNLocator(nbins=7, integer=True, steps=[1, 2, 5, 10]).tick_values(1, last)
+        if 1 < tick <= last
+    ]
+    # A tick close to 1 would overlap it.
+    axes.set_xticks([1, *(tick for tick in steps if tick - 1 > 0.08 * (last - 1))])
+
+
 def label(text: object, most: int = 20) -> str:
     """Return a short text as a label, with its dollar signs escaped, which would start a formula."""
     return short(text, most).replace("$", r"\$")

@@ -77,8 +77,9 @@ def html(result: Result) -> str:
         f"run {escape(result.run_id)}; <code>.model.predict(rows)</code>, <code>.history.frame</code>, "
         "<code>.predictions</code>; <code>lifecycle ui</code> shows it in MLflow"
     )
+    table = f"<table cellpadding='5'><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table>"
     return (
-        f"<div><p><b>{escape(about)}</b></p><table><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table>{more}"
+        f"<div><p><b>{escape(about)}</b></p>{table}{more}"
         f"<p>Baseline: {escape(evaluation.meaning)}; {len(result.predictions):,} rows scored.<br>{use}</p></div>"
     )
 

@@ -11,7 +11,6 @@ import pandas as pd
 from lifecycle import layout
 from lifecycle.comparison import curves, panel
 from lifecycle.plots import artifacts
-from lifecycle.predict import saved_model
 from lifecycle.sweeps.results.board import Board
 from lifecycle.sweeps.results.entries import Entry
 from lifecycle.tracking.sweep_runs import SweepRun
@@ -63,6 +62,9 @@ def draw_out_of_fold(board: Board, entry: Entry, found: pd.DataFrame, folder: Pa
     Returns:
         Names of the PNGs; empty where ``tracking.figures`` is off.
     """
+    # It imports torch, which the printed board does not need.
+    from lifecycle.predict import saved_model
+
     figures = board.plan.tracking.figures
     if not figures:
         return []

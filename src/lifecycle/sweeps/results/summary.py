@@ -13,8 +13,6 @@ import pandas as pd
 
 from lifecycle import layout
 from lifecycle.credentials import masked
-from lifecycle.runs.description import images, plain
-from lifecycle.runs.description import table as markdown_table
 from lifecycle.runtime.lines import say
 from lifecycle.sweeps.plan import Plan
 from lifecycle.sweeps.results import out_of_fold, page, pictures
@@ -42,6 +40,8 @@ def write(plan: Plan) -> None:
     board = board_of(plan)
     if board.metric is None:
         return
+    from lifecycle.runs.description import images  # it imports Lightning, which the printed board does not need
+
     _complete_best(board)
     cwd, tracking, name = str(Path.cwd()), plan.tracking.for_process(), f"sweep-{plan.name}"
     note = {"mlflow.note.content": _note(board)}  # without pictures, should they fail
@@ -102,6 +102,9 @@ def _reported(what: str) -> Iterator[None]:
 
 def _note(board: Board) -> str:
     """Return the description that MLflow's UI shows of the summary, in Markdown."""
+    from lifecycle.runs.description import plain
+    from lifecycle.runs.description import table as markdown_table
+
     entries = [entry for entry in board.entries if entry.means][:MOST_ROWS]
     columns = columns_of(board, entries)
     rows = [list(map(plain, cells)) for cells in zip(*(cells for _, cells in columns), strict=True)]
