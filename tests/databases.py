@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import logging
 import os
 import sqlite3
 from contextlib import closing, suppress
@@ -18,6 +19,8 @@ _migrate = utils._initialize_tables
 def make(tables: Path) -> None:
     """Have MLflow make the tables of an empty database, unless they are there."""
     if not tables.exists():
+        # What MLflow says of it would be in the output of the first command of a test.
+        logging.getLogger(utils.__name__).setLevel(logging.WARNING)
         made = sqlalchemy.create_engine(f"sqlite:///{tables}")
         _migrate(made)
         made.dispose()

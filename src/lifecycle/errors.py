@@ -317,6 +317,17 @@ def first_line(error: BaseException) -> str:
     return text.splitlines()[0].strip().rstrip(".") if text else type(error).__name__
 
 
+def said_by_driver(error: BaseException) -> str:
+    """Return what a database says without the number that drivers of MySQL put before it; "" for any other error.
+
+    >>> said_by_driver(Exception(1146, "Table 'a.b' doesn't exist")), said_by_driver(Exception("no table"))
+    ("Table 'a.b' doesn't exist", '')
+    """
+    if len(error.args) == 2 and isinstance(error.args[0], int) and isinstance(error.args[1], str):
+        return first_line(Exception(error.args[1]))
+    return ""
+
+
 def did_you_mean(name: str, known: Iterable[str], prefix: str = "") -> str:
     """Return ``" Did you mean <prefix><nearest>?"``, or nothing where no known name is similar."""
     found = nearest(name, known)

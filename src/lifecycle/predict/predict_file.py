@@ -146,9 +146,8 @@ def forecast_file(
         table.replace_schema_metadata(), trained.numbers, rows.is_text, spellings(trained.marks)
     ).to_pandas()
     ahead = trained.forecast(known, horizon)
-    if (
-        output_form in (*CELLS, JSON, JSON_LINES, EXCEL) and ahead.iloc[:, 0].dtype.kind == "M"
-    ):  # times as the source writes them
+    if output_form in (*CELLS, JSON, JSON_LINES, EXCEL) and ahead.iloc[:, 0].dtype.kind == "M":
+        # As the source writes them.
         ahead.isetitem(0, times.texts(ahead.iloc[:, 0]))
     found = pa.Table.from_pandas(ahead, preserve_index=False).replace_schema_metadata()
     with writers.create(output, found.schema, form) as writer:

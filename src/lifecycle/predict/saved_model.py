@@ -195,7 +195,8 @@ def _load(folder: Path, manifest: dict[str, Any], given: Any = None) -> TrainedM
     if isinstance(model, TakesNetwork):
         model = model.with_network(given)
     elif given is not None:
-        raise RequestError("network", f"is for models made by your code, and this one is of {about['plugin']}")
+        problem = f"is for models made by your code, and this one is of {about['plugin']}"
+        raise RequestError("network", problem, remedy="Leave it out.")
     preparation = _preparation(folder, manifest)
     expected_size.check(model, preparation["spec"], folder / WEIGHTS)
     network = model.build(preparation["spec"])

@@ -249,9 +249,8 @@ def best_of(runs: list[Any], metric: str | None, of_sweep: bool = False) -> Any:
                 f"has no score that all {len(runs)} runs have",
                 remedy="Name one with metric=....",
             )
-    having = [
-        run for run in reversed(runs) if metric in run.data.metrics
-    ]  # of runs with equal scores, the first started
+    # Reversed: of runs with equal scores, the one that started first is taken.
+    having = [run for run in reversed(runs) if metric in run.data.metrics]
     if not having:
         scores = [name for name in names if name.startswith(("kept_", "test_", "training_set_"))]
         raise RequestError(

@@ -68,7 +68,8 @@ def run(typed: list[str]) -> None:
         forgotten = deleted_runs.forget(folder) if options.yes and options.older is None else 0
     except OSError as error:
         problem = f"cannot be cleaned: {first_line(error)}"
-        raise RequestError(Setting("tracking.dir", options.tracking.dir), problem) from error
+        remedy = "Correct this, and type the command again."
+        raise RequestError(Setting("tracking.dir", options.tracking.dir), problem, remedy=remedy) from error
     _print(folder, found, options)
     if forgotten:
         rows = "1 deleted run is" if forgotten == 1 else f"{forgotten} deleted runs are"

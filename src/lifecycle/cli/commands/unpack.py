@@ -56,8 +56,8 @@ def run(typed: list[str]) -> None:
             try:
                 archive.unpack(opened, packed, store.folder, key)
             except OSError as error:
-                problem = f"cannot be written: {first_line(error)}"
-                raise RequestError(Setting("tracking.dir", options.tracking.dir), problem) from error
+                problem, remedy = f"cannot be written: {first_line(error)}", "Name another folder."
+                raise RequestError(Setting("tracking.dir", options.tracking.dir), problem, remedy=remedy) from error
     where = "" if options.tracking.dir == TrackingConfig.dir else f" tracking.dir={options.tracking.dir}"
     run_id = packed.copy.id
     say(f"Unpacked run {packed.copy.name} ({run_id}), {packed.copy.status}: {len(packed.files)} files, as packed")

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 MISSING = tuple(spellings(MARKS))
-"""Spellings of a missing number in a CSV file; an empty field is missing in any column."""
+"""Cells that stand for a missing number; an empty one is missing in any column."""
 
 CODE = re.compile(r"0\d+")
 """A code such as 007, which is not a number."""
@@ -104,17 +104,15 @@ def _frame(file: Path, found: Dialect) -> tuple[pd.DataFrame, Dialect]:
     if found.encoding == encodings.UTF8:
         _check_utf8(frame)
     dated = [name for name in frame.columns if pd.api.types.is_datetime64_any_dtype(frame[name])]
-    codes = [
-        *codes_of(file, found),
-        *dated,
-    ]  # dates stay texts: as datetimes they would lose their zones and their form
-    if codes:
-        texts = read.texts(codes)
-        frame = frame.assign(**{name: texts[name] for name in codes})
+    # Dates stay texts: as datetimes they would lose their zones and their form.
+    as_texts = [*codes_of(file, found), *dated]
+    if as_texts:
+        texts = read.texts(as_texts)
+        frame = frame.assign(**{name: texts[name] for name in as_texts})
     # "NA" among numbers is a missing value; among texts of a file without such numbers it is a text.
     marks: list[str] = []
     for name in frame.columns:
-        if not pd.api.types.is_numeric_dtype(frame[name]) and name not in codes:
+        if not pd.api.types.is_numeric_dtype(frame[name]) and name not in as_texts:
             numbers, wrong = parse_numbers(frame[name])
             if numbers.notna().any() and not wrong.any():
                 found_marks = frame[name][frame[name].isin(MISSING)].unique()

@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 from lifecycle.data.formats import names
 from lifecycle.data.sources.addresses import fetch
-from lifecycle.errors import RequestError, Setting, Text, did_you_mean, first_line
+from lifecycle.errors import RequestError, Setting, Text, did_you_mean, first_line, said_by_driver
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -229,13 +229,7 @@ def _frame(columns: Sequence[str], rows: Sequence[Any], key: Setting) -> pd.Data
 def _refused(query: str | None, key: Setting, error: BaseException) -> RequestError:
     remedy = "Check the address and the connection." if query is None else "Fix the statement."
     subject = key if query is None else Setting(_field(key), query)
-    return RequestError(subject, f"cannot be read: {_said(error)}", remedy=remedy)
-
-
-def _said(error: BaseException) -> str:
-    """Return what a database says, without the number that MySQL's drivers put before it."""
-    text = error.args[1] if len(error.args) == 2 and isinstance(error.args[0], int) else None
-    return first_line(Exception(text)) if isinstance(text, str) else first_line(error)
+    return RequestError(subject, f"cannot be read: {said_by_driver(error) or first_line(error)}", remedy=remedy)
 
 
 def _field(key: Setting) -> str:

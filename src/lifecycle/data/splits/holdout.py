@@ -274,9 +274,8 @@ def draw(plugin: DataPlugin, samples: Samples, task: str, seed: int, fold: Fold 
         RequestError: the samples cannot be divided so, or the plugin has no folds.
     """
     if fold is None:
-        if callable(
-            own := getattr(type(plugin), "split", None)
-        ):  # in a subclass of a kind that has a field of this name
+        # Of the class: a subclass of a kind that has a field of this name may define the method.
+        if callable(own := getattr(type(plugin), "split", None)):
             found: Split = own(plugin, samples, task, seed)
             return found
         if isinstance(plugin, SplitsSamples):

@@ -13,6 +13,7 @@ from typing import Any
 
 from filelock import Timeout
 
+from lifecycle.credentials import masked
 from lifecycle.errors import Interrupted, RequestError, Setting, first_line
 from lifecycle.runtime.lines import say
 from lifecycle.runtime.processes import signals_ignored
@@ -216,7 +217,7 @@ class _Tasks:
         except ray.exceptions.RayTaskError as error:
             # A job reports its own errors: this is one of Ray, of the machine, or of this program.
             which = f"jobs {numbers[0] + 1} and others" if is_group else f"job {numbers[0] + 1}"
-            say(f"lifecycle: {which} could not be run: {first_line(error.cause)}", file=sys.stderr)
+            say(masked(f"lifecycle: {which} could not be run: {first_line(error.cause)}"), file=sys.stderr)
             answers = [(number, FAILED) for number in numbers]
         except ray.exceptions.RayError:  # the worker or its machine died
             answers = [(number, KILLED) for number in numbers]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from lifecycle.sweeps.grouping import tasks
 from lifecycle.sweeps.plan import Plan
-from lifecycle.sweeps.search.trials import Trials, say
+from lifecycle.sweeps.search.trials import Trials, print_reason
 from lifecycle.sweeps.supervise import Supervisor, conduct
 
 
@@ -51,5 +51,5 @@ def search(plan: Plan) -> dict[int, str]:
     """
     supervisor = SearchSupervisor(plan)
     conduct(supervisor)
-    say(supervisor.trials.over, plan.verbose)
+    print_reason(supervisor.trials.over, plan.verbose)
     return supervisor.ended

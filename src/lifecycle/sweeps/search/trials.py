@@ -291,7 +291,7 @@ def _by_configuration(plan: Plan) -> dict[str, list[PlannedJob]]:
     return found
 
 
-def say(sentence: str, verbose: int) -> None:
+def print_reason(sentence: str, verbose: int) -> None:
     """Print why a search ended."""
     if sentence and verbose:
         lines.say(f"\n{sentence}", flush=True)

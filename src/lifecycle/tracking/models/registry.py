@@ -50,7 +50,8 @@ def register(client: Any, run_id: str, name: str, aliases: list[str]) -> Registe
         for alias in aliases:
             client.set_registered_model_alias(name, alias, str(version))
     except mlflow.exceptions.MlflowException as error:
-        raise RequestError(Setting("name", name), f"cannot be registered: {first_line(error)}") from error
+        problem = f"cannot be registered: {first_line(error)}"
+        raise RequestError(Setting("name", name), problem, remedy="Correct this, and register it again.") from error
     moved = {alias: str(before[alias]) for alias in aliases if str(before.get(alias, version)) != str(version)}
     return Registered(str(version), new, moved)
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 
 from lifecycle.credentials import masked
-from lifecycle.errors import first_line
+from lifecycle.errors import first_line, said_by_driver
 from lifecycle.tracking.database.faults import chain, is_busy
 
 _MOST_CHARACTERS = 200
@@ -45,7 +44,7 @@ def explanation(error: BaseException, address: str) -> str:
             text = found.expand(said).replace(VARIABLES, variables)
             break
     else:
-        text = masked(next(_of_a_driver(error), text))
+        text = masked(said_by_driver(error)) or text
     return text[:_MOST_CHARACTERS].rstrip(". ")
 
 
@@ -55,12 +54,6 @@ def _first_failure(error: BaseException) -> str:
     if lines and _SEVERAL in lines[0]:
         return next((line.strip() for line in lines[1:] if line.strip() and not line.startswith("#")), lines[0])
     return first_line(error)
-
-
-def _of_a_driver(error: BaseException) -> Iterator[str]:
-    """Yield what a database says: drivers of MySQL put a number before it."""
-    if len(error.args) == 2 and isinstance(error.args[0], int) and isinstance(error.args[1], str):
-        yield first_line(Exception(error.args[1]))
 
 
 def is_no_answer(error: BaseException) -> bool:

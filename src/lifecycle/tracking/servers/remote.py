@@ -32,10 +32,8 @@ def client_of(address: str) -> Any:
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-    for what in (
-        "DOWNLOAD",
-        "UPLOAD",
-    ):  # what goes through a server is not taken from its storage, which we may not reach
+    # What goes through a server is not taken from its storage, which this machine may not reach.
+    for what in ("DOWNLOAD", "UPLOAD"):
         os.environ.setdefault(f"MLFLOW_ENABLE_PROXY_MULTIPART_{what}", "false")
     # Likewise of S3, where a server keeps its artifacts.
     os.environ.setdefault("AWS_MAX_ATTEMPTS", "2")

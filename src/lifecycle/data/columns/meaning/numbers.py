@@ -156,17 +156,13 @@ def infer(texts: Sequence[str], decimal: str = "", thousands: str = "", hint: st
         return None
     marks = list(dict.fromkeys(mark for mark, _ in fitting))
     by_mark = {mark: next(pair for pair in fitting if pair[0] == mark) for mark in marks}
-    chosen = hint if hint in by_mark else _usual(tokens, by_mark)
+    # Where both fit, a comma before three digits in every number separates thousands.
+    chosen = hint if hint in by_mark else "." if "." in by_mark else marks[0]
     plain = not any(set(".,' ") & set(one.body) for one in tokens)
     other = "" if plain else next((mark for mark in marks if mark != chosen), "")
     mark, group = by_mark[chosen]
     certain = not other and any(mark in one.body for one in tokens)
     return Reading(Meaning(NUMBER, unit=unit, decimal=mark, thousands=group), other, certain)
-
-
-def _usual(tokens: Iterable[Token], by_mark: dict[str, tuple[str, str]]) -> str:
-    """Return the decimal mark where both fit: a comma before three digits in every number separates thousands."""
-    return "." if "." in by_mark else next(iter(by_mark))
 
 
 def tokens_of(texts: Iterable[str]) -> list[Token] | None:

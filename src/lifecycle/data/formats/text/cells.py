@@ -5,13 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable
 
-MISSING = ("NA", "N/A", "nan", "NaN", "null", "NULL", "None")
-"""Spellings of a missing number in a CSV file; an empty field is missing in any column."""
+_WORDS = ("NA", "N/A", "nan", "NaN", "null", "NULL", "None")
+_SIGNS = ("?", "-", "--", ".", "#N/A", "<NA>", "n/a")
 
-SIGNS = ("?", "-", "--", ".", "#N/A", "<NA>", "n/a")
-"""Further spellings of a missing number. Among texts they are texts, as ``-`` is the opposite of ``+``."""
-
-MARKS = (*MISSING, *SIGNS)
+MARKS = (*_WORDS, *_SIGNS)
+"""What stands for a missing number. Among texts they are texts, as ``-`` is the opposite of ``+``; but see
+:func:`marks_among_words`."""
 
 UNKNOWN = "?"
 """The mark that is missing in all columns if it stands among words or numbers."""
