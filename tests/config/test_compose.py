@@ -189,6 +189,10 @@ SENTENCES = {
     "seed=1.5": "seed must be a whole number, got 1.5. `lifecycle --cfg job` shows values that fit.",
     "optimizer.lr=fast": "optimizer.lr must be a number, got fast. `lifecycle --cfg job` shows values that fit.",
     "trainer.early_stopping=perhaps": "trainer.early_stopping must be true or false, got perhaps. `lifecycle --cfg job",
+    "trainer.early_stopping=3": "trainer.early_stopping must be true or false, got 3. Write true or false. "
+    "trainer.patience=3 stops after so many epochs without improvement.",
+    "profile=-0.5": "profile must be true or false, got -0.5. Write true or false.",
+    "tracking.figures=2": "tracking.figures must be true, false or svg, got 2.",
     "trainer.max_epochs=null": "trainer.max_epochs must have a value, got null. `lifecycle --cfg job` shows values",
     "model.hidden=[8,wide]": "model.hidden[1] must be a whole number, got [8,wide]. `lifecycle --cfg job` shows values",
     "model.hidden=8": "model.hidden must be a list, such as [a,b], got 8. Write model.hidden=[8].",

@@ -21,11 +21,12 @@ from hydra.core.config_store import ConfigStore
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.types import RunMode
-from omegaconf import DictConfig
+from omegaconf import BooleanNode, DictConfig, OmegaConf
 
 from lifecycle import registry
 from lifecycle.config.options import CHOICES, EXPERIMENT, OURS, SWEEP
 from lifecycle.config.structured import copied, defaults
+from lifecycle.errors import RequestError, Setting
 
 MOST_KEPT = 16
 """Combinations of options whose configuration is kept: some hundred kilobytes each."""
@@ -152,6 +153,25 @@ def _is_swept(override: Override) -> bool:
     return override.is_sweep_override() and not override.is_hydra_override()
 
 
+def _check_truth(config: DictConfig, override: Override) -> None:
+    """Refuse a number for a field that is true or false: OmegaConf would take each but 0 as true.
+
+    Raises:
+        RequestError: the field is given one.
+    """
+    value, key = override.value(), override.key_or_group
+    if not isinstance(value, int | float) or value in (0, 1):  # True and False too
+        return
+    group, _, name = key.rpartition(".")
+    within = OmegaConf.select(config, group) if group else config
+    if isinstance(within, DictConfig) and isinstance(within._get_node(name), BooleanNode):
+        typed = override.get_value_element_as_str()
+        remedy: list[Setting | str] = ["Write true or false."]
+        if key == "trainer.early_stopping":
+            remedy += [" ", Setting("trainer.patience", typed), " stops after so many epochs without improvement."]
+        raise RequestError(key, "must be true or false", typed, remedy)
+
+
 def _set_fields(config: DictConfig, own: list[Override], parsed: list[Override]) -> None:
     """Set what Hydra sets after merging.
 
@@ -160,6 +180,8 @@ def _set_fields(config: DictConfig, own: list[Override], parsed: list[Override])
         own: the other overrides.
         parsed: all of them.
     """
+    for override in own:
+        _check_truth(config, override)
     ConfigLoaderImpl._apply_overrides_to_config(own, config)
     typed, job = config.hydra.overrides, config.hydra.job
     del typed.task[:]
