@@ -8,7 +8,7 @@ from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
 from lifecycle.data.columns.remedies import drop, drop_only, typed
-from lifecycle.errors import RequestError, Setting, Text
+from lifecycle.errors import Either, RequestError, Setting, Text, as_typed
 
 if TYPE_CHECKING:
     import numpy as np
@@ -191,6 +191,23 @@ def are_marks(texts: Sequence[str]) -> bool:
     return len(texts) <= MOST_MARKS and all(map(MARK.fullmatch, texts))
 
 
+def declaring(marks: Sequence[str], texts: Sequence[str], more: str = "") -> Either:
+    """Return the advice to declare texts as marks of missing values.
+
+    >>> declaring(["?"], ["n.a."]).command, declaring([], ["a", "b"]).python
+    ('If it is a mark of missing values, add data.missing=[?,n.a.]', 'If the 2 texts mark missing values, give NaN')
+
+    Args:
+        marks: that are declared.
+        texts: to declare in addition.
+        more: a further option.
+    """
+    it = "it is a mark" if len(texts) == 1 else f"the {len(texts)} texts are marks"
+    those = "it marks a missing value" if len(texts) == 1 else f"the {len(texts)} texts mark missing values"
+    typed_marks = as_typed([*marks, *texts])
+    return Either(f"If {it} of missing values, add data.missing={typed_marks}{more}", f"If {those}, give NaN")
+
+
 def mixed(
     name: str, path: str, text: Any, row: Any, texts: Sequence[str] = (), marks: Sequence[str] = ()
 ) -> RequestError:
@@ -209,8 +226,7 @@ def mixed(
         # As a missing value it would leave the sums in the other columns.
         remedy.append(" Remove the row if it holds totals.")
     elif texts and are_marks(texts):
-        it = "it is a mark" if len(texts) == 1 else f"the {len(texts)} texts are marks"
-        remedy += [f" If {it} of missing values, add ", Setting("data.missing", [*marks, *texts]), "."]
+        remedy += [" ", declaring(marks, texts), "."]
     return RequestError(
         Setting("data.path", path), f"has numbers in column {name}, and the text {text!r} in row {row}", remedy=remedy
     )

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from lifecycle.data.columns import times
-from lifecycle.data.columns.features import LARGEST, and_others, are_marks
+from lifecycle.data.columns.features import LARGEST, and_others, are_marks, declaring
 from lifecycle.errors import Either, RequestError, Setting, Text, did_you_mean
 
 if TYPE_CHECKING:
@@ -164,9 +164,8 @@ def mixed(name: str, text: str, row: Any, texts: Sequence[str] = (), marks: Sequ
     remedy: list[Text] = ["Fix the text or remove the row, or add ", Setting("data.task", "classification")]
     remedy.append(" if each value is a class.")
     if texts and are_marks(texts):
-        options = Setting("data.missing", [*marks, *texts]), " ", Setting("data.missing_target", DROP)
-        it = "it is a mark" if len(texts) == 1 else f"the {len(texts)} texts are marks"
-        remedy += [f" If {it} of missing values, add ", *options, "."]
+        known = declaring(marks, texts, f" data.missing_target={DROP}")
+        remedy += [" ", Either(known.command, "Leave out rows without a value"), "."]
     return RequestError(Setting("data.target", name), f"has numbers, and the text {text!r} in row {row}", remedy=remedy)
 
 
