@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from lifecycle.data.columns import notations, times
@@ -76,6 +76,7 @@ def test_any_notation_and_step_is_continued_in_its_form(data: st.DataObject) -> 
     start = data.draw(st.datetimes(datetime.datetime(1960, 1, 1), datetime.datetime(2015, 12, 31)))
     length, ahead = data.draw(st.integers(8, 40)), data.draw(st.integers(1, 9))
     dates = pd.date_range(start, normalize=True, periods=length + ahead, freq=freq)
+    assume(dates[-1].year < 2040)  # two digits of a year from 40 on are of the 20th century
     column = column_of(name, like, dates)
     seen = column[:length].sample(frac=1, random_state=0)
     step = times.step(column)
