@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import mlflow
 import pytest
@@ -34,7 +35,10 @@ from tests.s3_server import S3
 from tests.tracking import table
 
 # A busy machine draws examples slowly, which says nothing of the code; twenty of each keep the suite short.
-settings.register_profile("suite", max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+EXAMPLES: dict[str, Any] = {"max_examples": 20, "deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
+# The same examples each time, so that a change is judged by itself; --hypothesis-profile=random looks for others.
+settings.register_profile("suite", **EXAMPLES, derandomize=True)
+settings.register_profile("random", **EXAMPLES)
 settings.load_profile("suite")
 
 
