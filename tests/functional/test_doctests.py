@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import doctest
+import importlib
 import inspect
 import sys
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -43,6 +45,14 @@ NAMES = {
     f"{module.__name__}.{name}": value for module in MODULES for name, value in public(module, module.__name__).items()
 }
 NAMES |= {"lifecycle.Model": Model, "lifecycle.run": lifecycle.run, "lifecycle.Result": pipeline.Result}
+SOURCE = Path(lifecycle.__file__).parent
+OWN = {cls.__module__ for cls in inspect.getmro(Model)}
+"""Modules whose examples go on from those of their class, which the first test runs."""
+OTHERS = [
+    ".".join(file.relative_to(SOURCE.parent).with_suffix("").parts).removesuffix(".__init__")
+    for file in sorted(SOURCE.rglob("*.py"))
+    if ">>>" in file.read_text(encoding="utf-8")
+]
 WHOLE = {module.__name__: module for module in MODULES if ">>>" in (module.__doc__ or "")}
 
 
@@ -87,3 +97,10 @@ EXCUSED = {
 @pytest.mark.parametrize("name", WHOLE)
 def test_examples_of_whole_modules_run(job: Command, name: str) -> None:
     assert run(WHOLE[name].__doc__ or "", name, {})
+
+
+@pytest.mark.parametrize("name", [name for name in OTHERS if name not in OWN])
+def test_examples_of_all_other_modules_run(job: Command, name: str) -> None:
+    found = doctest.testmod(importlib.import_module(name), optionflags=OPTIONS)
+    assert found.failed == 0
+    assert found.attempted

@@ -38,7 +38,7 @@ def quoted(word: str) -> str:
     >>> quoted("data.target=24.00"), quoted("data.drop=[id,Price (CHF)]"), quoted("data.target=price")
     ("data.target='24.00'", "data.drop=[id,'Price (CHF)']", 'data.target=price')
     >>> quoted("data.query=SELECT a, b FROM houses WHERE town = 'Bern'")
-    "data.query='SELECT a, b FROM houses WHERE town = \'Bern\''"
+    "data.query='SELECT a, b FROM houses WHERE town = \\'Bern\\''"
     """
     key, equals, value = word.partition("=")
     group, _, field = key.lstrip("+").partition(".")

@@ -45,7 +45,7 @@ def suggested(rates: Sequence[float], losses: Sequence[float]) -> float | None:
     Lightning's own suggestion divides by the difference of the rates, which among the smallest rates is the largest for
     a change by chance.
 
-    >>> suggested([10.0**k for k in range(-20, 0)], [1.0] * 15 + [0.9, 0.5, 0.4, 0.4, 0.4])
+    >>> suggested([10.0**k for k in range(-20, 0)], [1.0] * 15 + [0.9, 0.5, 0.2, 0.2, 0.2])
     0.0001
     """
     if len(losses) <= SKIPPED + 2 or min(losses[SKIPPED:]) >= losses[SKIPPED]:
