@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.servers import as_user, execute, folder_for, free_port, give, programs_of, wait_for
+from tests.servers import as_user, execute, execute_statements, folder_for, free_port, give, programs_of, wait_for
 
 BINARIES = ("mariadbd", "mariadb-install-db")
 SMALL = ("--innodb-buffer-pool-size=16M", "--innodb-log-file-size=8M", "--skip-log-bin", "--skip-performance-schema")
@@ -84,12 +84,7 @@ class MariaDB:
 
     def execute(self, *statements: str) -> None:
         """Execute statements."""
-        connection = self.connect()
-        try:
-            for statement in statements:
-                connection.cursor().execute(statement)
-        finally:
-            connection.close()
+        execute_statements(self.connect(), statements)
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.servers import as_user, execute, folder_for, free_port, give, programs_of, wait_for
+from tests.servers import as_user, execute, execute_statements, folder_for, free_port, give, programs_of, wait_for
 
 BINARIES = ("initdb", "postgres")
 QUICK = ("fsync=off", "full_page_writes=off", "synchronous_commit=off", "shared_buffers=16MB", "max_connections=40")
@@ -58,12 +58,7 @@ class PostgreSQL:
 
     def execute(self, database: str, *statements: str) -> None:
         """Execute statements, each of which is committed."""
-        connection = self.connect(database)
-        try:
-            for statement in statements:
-                connection.cursor().execute(statement)
-        finally:
-            connection.close()
+        execute_statements(self.connect(database), statements)
 
 
 @contextmanager

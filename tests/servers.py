@@ -100,6 +100,15 @@ def execute(command: Sequence[str], folder: Path) -> None:
     assert ended.returncode == 0, ended.stderr
 
 
+def execute_statements(connection: Any, statements: Iterable[str]) -> None:
+    """Execute SQL statements one by one, and close the connection."""
+    try:
+        for statement in statements:
+            connection.cursor().execute(statement)
+    finally:
+        connection.close()
+
+
 def free_port() -> int:
     """Return a port of 127.0.0.1 that nothing listens on."""
     with socket.socket() as probe:

@@ -73,7 +73,7 @@ def _in_a_child(pictures: Sequence[Callable[[], None]]) -> int | None:
 
 def prepare() -> None:
     """Leave out what MLflow and scikit-learn import and recording does not use."""
-    lazy_imports.defer_scipy()  # of which scikit-learn's scores use nothing
+    lazy_imports.defer_scipy()  # of which neither the tables nor the pictures use anything
     # MLflow imports it in the thread that sends to a server. Figures are drawn meanwhile, and scikit-learn fails with a
     # polars that is imported in part.
     lazy_imports.hide("polars")
