@@ -191,6 +191,7 @@ SENTENCES = {
     "trainer.early_stopping=perhaps": "trainer.early_stopping must be true or false, got perhaps. `lifecycle --cfg job",
     "trainer.early_stopping=3": "trainer.early_stopping must be true or false, got 3. Write true or false. "
     "trainer.patience=3 stops after so many epochs without improvement.",
+    "trainer.early_stopping=-3": "trainer.early_stopping must be true or false, got -3. Write true or false.",
     "profile=-0.5": "profile must be true or false, got -0.5. Write true or false.",
     "tracking.figures=2": "tracking.figures must be true, false or svg, got 2.",
     "trainer.max_epochs=null": "trainer.max_epochs must have a value, got null. `lifecycle --cfg job` shows values",
@@ -211,6 +212,7 @@ SENTENCES = {
 def test_each_kind_of_error_has_key_value_and_remedy(word: str, sentence: str) -> None:
     said = complaint(word)
     assert said.startswith(sentence)
+    assert "patience=-" not in said
     assert "\n" not in said
 
 

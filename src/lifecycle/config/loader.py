@@ -167,7 +167,7 @@ def _check_truth(config: DictConfig, override: Override) -> None:
     if isinstance(within, DictConfig) and isinstance(within._get_node(name), BooleanNode):
         typed = override.get_value_element_as_str()
         remedy: list[Setting | str] = ["Write true or false."]
-        if key == "trainer.early_stopping":
+        if key == "trainer.early_stopping" and isinstance(value, int) and value > 0:
             remedy += [" ", Setting("trainer.patience", typed), " stops after so many epochs without improvement."]
         raise RequestError(key, "must be true or false", typed, remedy)
 
