@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import artifacts
-from tests.forked import Forks, Process
+from tests.forked import COMMAND, Forks, Process
 from tests.functional.test_resume import OFTEN, points, rows
 from tests.made import runs_in
 
@@ -18,6 +18,51 @@ FIT = (
     *("data=iris", "model.dropout=0.2", f"trainer.max_epochs={EPOCHS}", "trainer.early_stopping=false"),
     *("tracking.figures=false", "verbose=2"),
 )
+
+
+STOPPED_IN_SAVE = f"""
+import builtins, io, os, signal, torch
+saved = torch.save
+
+class Stopping(io.BufferedIOBase):
+    def __init__(self, file):
+        self.file, self.writes = file, 0
+
+    def write(self, content):
+        self.writes += 1
+        if self.writes == 2:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return self.file.write(content)
+
+def save(content, file, *arguments, **options):
+    if not os.path.exists("stopped") and "state_dict" in content:
+        builtins.open("stopped", "w").close()
+        file = Stopping(file)
+    saved(content, file, *arguments, **options)
+
+torch.save = save
+{COMMAND}"""
+"""The command, which gets SIGTERM in the middle of writing its first checkpoint."""
+
+
+@pytest.mark.fault(3, 5)
+@pytest.mark.parametrize("many", [(), ("-m", "seed=1,2", "sweep.vectorise=off")], ids=["run", "sweep"])
+def test_a_signal_while_a_checkpoint_is_written_leaves_a_run_that_is_resumed(
+    forks: Forks, folder: Path, many: tuple[str, ...]
+) -> None:
+    words = [*many, "data=iris", "trainer.max_epochs=3", "tracking.figures=false"]
+    process = Process(forks, words, folder, code=STOPPED_IN_SAVE)
+    _, err = process.communicate(timeout=120)
+    # In a sweep, the process of the job gets the signal, and another one runs the next job.
+    said = "lifecycle: job 1: seed=1 ended its process; " if many else "lifecycle: stopped by SIGTERM\n"
+    assert (process.wait(), err[: len(said)], "Traceback" in err) == (1 if many else 143, said, False)
+    run, *others = runs_in(folder)
+    assert (run.info.status, run.data.tags["lifecycle.error"]) == ("KILLED", "stopped by SIGTERM")
+    assert [other.info.status for other in others] == ["FINISHED"] * bool(many)
+    again = Process(forks, ["resume", "sweep=latest"] if many else ["resume", "run=latest"], folder)
+    _, err = again.communicate(timeout=120)
+    assert (again.wait(), err) == (0, "")
+    assert {run.info.status for run in runs_in(folder)} == {"FINISHED"}
 
 
 @pytest.mark.slow

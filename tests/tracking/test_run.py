@@ -60,6 +60,20 @@ def test_a_run_is_closed_as_it_ended_and_keeps_what_was_logged(
     assert found.data.metrics["train_loss"] == 0.5
 
 
+def test_a_run_whose_interruption_a_library_replaced_is_killed(request_of: Callable[..., Request], runs: Runs) -> None:
+    def end() -> None:
+        with track(request_of()):
+            try:
+                raise Interrupted(15)
+            finally:
+                raise RuntimeError("the file is not whole")  # as torch.save does
+
+    with pytest.raises(Interrupted, match="stopped by SIGTERM"):
+        end()
+    (found,) = runs()
+    assert (found.info.status, found.data.tags["lifecycle.error"]) == ("KILLED", "stopped by SIGTERM")
+
+
 def test_a_fault_that_is_no_sentence_leaves_its_traceback(request_of: Callable[..., Request], runs: Runs) -> None:
     record_failure(request_of(), ZeroDivisionError("by zero"))
     (found,) = runs()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from lifecycle.errors import LifecycleError
 from lifecycle.profiling.clock import profiled
 from lifecycle.runtime.processes import environment, is_helper
+from lifecycle.runtime.signals import interruption_kept
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -38,7 +39,7 @@ def compose_and_run(arguments: list[str]) -> None:
             if compose.has_many(request):
                 many.append(True)
                 return
-            with profiled(request, is_command=True):
+            with interruption_kept(), profiled(request, is_command=True):
                 _start(request)
         except Exception as error:
             failure.append(error)  # raised below: Hydra would wrap it in a message of its own

@@ -32,6 +32,7 @@ from lifecycle.runs import description, pipeline
 from lifecycle.runs import outcome as outcomes
 from lifecycle.runtime import process_state
 from lifecycle.runtime.memory import free_memory
+from lifecycle.runtime.signals import interruption_kept
 from lifecycle.tracking import failures
 from lifecycle.tracking.direct.bulk import BulkStore
 from lifecycle.tracking.messages import FinishRun
@@ -247,7 +248,8 @@ class _Runner:
     def _conclude(self, fit: Fit, tracked: Run, history: History | TrainingError) -> Exception | None:
         """Record the results of a fit, and end its run; return the error that it ended with."""
         try:
-            self._report(fit, tracked, history)
+            with interruption_kept():
+                self._report(fit, tracked, history)
         except TrackingError:
             raise
         except Exception as error:  # of a metric, or a full disk: it must not end the other runs

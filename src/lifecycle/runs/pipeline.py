@@ -48,6 +48,7 @@ from lifecycle.runtime import process_state
 from lifecycle.runtime.faults import Cures, explained, largest
 from lifecycle.runtime.processes import is_helper
 from lifecycle.runtime.quiet import one_at_a_time
+from lifecycle.runtime.signals import interruption_kept
 from lifecycle.tracking.parameters import flatten
 from lifecycle.tracking.run import Run, record_failure
 
@@ -136,9 +137,10 @@ def _run(request: Request, on_start: OnStart | None, on_epoch: Callable[[Row], N
     printer = report.Report(0 if is_helper() else request.config.verbose)
     request.tracking.check()  # outside of try: a failure could not be recorded either
     try:
-        job = resolve(request)
-        prepared = prepare(job, is_fitted=True)
-        preflight.check_names(prepared.data, column_names(prepared.data.spec))
+        with interruption_kept():
+            job = resolve(request)
+            prepared = prepare(job, is_fitted=True)
+            preflight.check_names(prepared.data, column_names(prepared.data.spec))
     except Exception as error:
         # A request that cannot be met is recorded only in a sweep, whose table lists each of its jobs.
         if not is_helper() and (request.sweep or not isinstance(error, RequestError)):

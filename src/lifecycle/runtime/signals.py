@@ -1,8 +1,9 @@
-"""Raises an exception for signals that end a process."""
+"""Raises an exception for signals that end a process, and keeps it where a library raises another one instead."""
 
 from __future__ import annotations
 
 import signal
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -33,10 +34,42 @@ def signals_raise() -> Iterator[None]:
         if handler is not signal.SIG_IGN:  # ignored by nohup, or by the shell for a background job
             signal.signal(number, on_signal)
     try:
-        yield
+        with interruption_kept():
+            yield
     except Interrupted:
         ending = True
         raise
     finally:
         for number, handler in before.items():  # after a signal, further ones are ignored until the process ends
             signal.signal(number, signal.SIG_IGN if ending else handler)
+
+
+@contextmanager
+def interruption_kept() -> Iterator[None]:
+    """Raise the ``Interrupted`` or ``KeyboardInterrupt`` of the block, also where a library has raised another error.
+
+    A signal may arrive anywhere in a library. ``torch.save``, for example, completes its file as the exception passes
+    and raises ``RuntimeError``, since the file is not whole: the run would be FAILED, and would not be resumed.
+    """
+    handled = sys.exception()  # what the caller handles is the context of any error of the block
+    try:
+        yield
+    except Exception as error:
+        interruption = _interruption(error, handled)
+        if interruption is None:
+            raise
+        raise interruption from None
+
+
+def _interruption(error: BaseException | None, handled: BaseException | None) -> BaseException | None:
+    """Return the interruption that an error was raised from or during; ``None``: there is none but ``handled``."""
+    left, seen = [error], {id(None), id(handled)}
+    while left:
+        one = left.pop()
+        if one is None or id(one) in seen:
+            continue
+        if isinstance(one, Interrupted | KeyboardInterrupt):
+            return one
+        seen.add(id(one))
+        left += [one.__cause__, one.__context__]
+    return None

@@ -15,6 +15,7 @@ from lifecycle.credentials import masked
 from lifecycle.errors import LifecycleError, Pruned, RequestError
 from lifecycle.profiling.clock import profiled
 from lifecycle.runtime.lines import say
+from lifecycle.runtime.signals import interruption_kept
 from lifecycle.runtime.tracebacks import print_traceback
 from lifecycle.sweeps import signature
 from lifecycle.sweeps.plan import Plan, PlannedJob
@@ -94,9 +95,10 @@ def _attempt(plan: Plan, job: PlannedJob, begun: SweepRun | None, attempt: int =
     if plan.verbose:
         say(f"\n{name}", flush=True)
     try:
-        request = job.request(plan, attempt)
-        with profiled(request, is_command=True):
-            _run(plan, job, begun, request)
+        with interruption_kept():
+            request = job.request(plan, attempt)
+            with profiled(request, is_command=True):
+                _run(plan, job, begun, request)
     except Pruned:
         return PRUNED
     # Not Interrupted, which is no Exception: a signal ends the whole sweep.

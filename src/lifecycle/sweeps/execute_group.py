@@ -17,6 +17,7 @@ from lifecycle.config.request import Request, SweepJob
 from lifecycle.credentials import masked
 from lifecycle.errors import LifecycleError, Pruned
 from lifecycle.runtime.lines import say
+from lifecycle.runtime.signals import interruption_kept
 from lifecycle.runtime.tracebacks import print_traceback
 from lifecycle.sweeps.execute import ALONE, DONE, ELSEWHERE, FAILED, GIVEN_UP, PRUNED, check_code, lock_of
 from lifecycle.sweeps.grouping import CHECK
@@ -111,7 +112,8 @@ class _Execution:
             return
         requests = self._requests(attempts)
         try:
-            check_code(plan, jobs[0])
+            with interruption_kept():
+                check_code(plan, jobs[0])
         except Exception:  # each job reports it, and is refused
             for job in jobs:
                 self._on_end(job.number, ALONE)

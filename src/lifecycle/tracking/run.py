@@ -19,6 +19,7 @@ from lifecycle.config.tracking_address import LOCAL
 from lifecycle.contract import DataSpec
 from lifecycle.credentials import masked
 from lifecycle.errors import TrackingError
+from lifecycle.runtime.signals import interruption_kept
 from lifecycle.tracking import failures, parameters, provenance
 from lifecycle.tracking.client import Recorder, WorkerEndedError, borrow, give_back
 from lifecycle.tracking.messages import (
@@ -267,7 +268,8 @@ def session(opening: CreateRun | ReopenRun, name: str, deliver: bool = True) -> 
             recorder = SpooledRecorder(worker, opening)
         opened, scratch = recorder.opened, recorder.journal.files
         run = Run(recorder, opened.run_id, opened.name or name, Path(opened.folder), Path(opened.artifacts), scratch)
-        yield run
+        with interruption_kept():
+            yield run
         run.send()
         run.pending = pending.sentence(recorder.ask(FinishRun(pending.now())), run.folder)
         if deliver and not run.pending and opening.tracking.get("uri", LOCAL) != LOCAL:

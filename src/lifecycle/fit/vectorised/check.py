@@ -22,6 +22,7 @@ from lifecycle.fit.history import History
 from lifecycle.fit.vectorised.group import ENDED_BY_CALLER, Group, StepClock
 from lifecycle.fit.vectorised.members import Member
 from lifecycle.runtime import memory
+from lifecycle.runtime.signals import interruption_kept
 
 EPOCHS = 2
 """Epochs of the comparison: a network with state in Python may agree in the first."""
@@ -43,8 +44,9 @@ def objection(group: Group) -> str | None:
         group: that has not been fitted yet.
     """
     try:
-        away = _away(_unlike(group.members))
-        return away or (None if _is_faster(group) else "faster so")
+        with interruption_kept():
+            away = _away(_unlike(group.members))
+            return away or (None if _is_faster(group) else "faster so")
     except Exception as error:  # torch raises many types on operations without a batching rule
         return f"torch.func cannot batch it ({type(error).__name__}: {first_line(error)[:120]})"
 

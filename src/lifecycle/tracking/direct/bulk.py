@@ -29,6 +29,7 @@ from lifecycle.config.tracking_address import identity
 from lifecycle.credentials import masked
 from lifecycle.errors import TrackingError
 from lifecycle.runtime.processes import signals_ignored
+from lifecycle.runtime.signals import interruption_kept
 from lifecycle.tracking import provenance
 from lifecycle.tracking.database import faults, tables
 from lifecycle.tracking.database.connection import MAX_WAIT, connect
@@ -133,7 +134,8 @@ class BulkStore:
                 self._is_open = True
                 self.send()
                 self._let_send(ids)
-            yield runs
+            with interruption_kept():
+                yield runs
         except BaseException as error:
             # Not FAILED: the jobs are run again, and these runs are replaced.
             self._end(runs, masked(f"{type(error).__name__}: {error}"))
