@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import importlib
 import os
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
+from mlflow.exceptions import MlflowException
 
 from lifecycle.tracking import client
 from lifecycle.tracking.servers import databases, remote
-from lifecycle.tracking.servers.explained import explanation
+from lifecycle.tracking.servers.explained import explanation, may_have_lost
 from lifecycle.tracking.transfer import timeouts
 
 ADDRESS = "http://host:5000"
@@ -47,6 +50,36 @@ def test_a_database_that_is_away_is_reported_at_once_and_not_after_100_seconds(d
     address = f"{driver}://jane:hunter2@127.0.0.1:9/team"
     error = raised(lambda: remote.client_of(address))
     assert explanation(error, address) == "it refuses connections: no server is running there"
+
+
+@pytest.mark.parametrize("driver", ["mysql", "postgresql"])
+def test_a_database_that_is_away_may_have_lost_what_it_confirmed(driver: str) -> None:
+    pytest.importorskip("pymysql")
+    address = f"{driver}://jane:hunter2@127.0.0.1:9/team"
+    assert may_have_lost(raised(lambda: remote.client_of(address)))
+
+
+@pytest.mark.parametrize(
+    ("said", "doubts"),
+    [
+        ("API request to endpoint /api failed with error code 503 != 200", True),
+        ("INTERNAL_ERROR: (psycopg2.errors.AdminShutdown) terminating connection", True),
+        ("TEMPORARILY_UNAVAILABLE: Response: {'error_code': 'TEMPORARILY_UNAVAILABLE'}", True),
+        ("API request to http://host:5000/api failed with exception: Read timed out", True),
+        ("API request to endpoint /api failed with error code 403 != 200", False),
+        ("RESOURCE_DOES_NOT_EXIST: Run with id 500 not found", False),
+        ("API request to endpoint /api failed with error code 429 != 200", False),
+    ],
+)
+def test_a_refusal_loses_nothing_and_a_fault_of_the_server_may(said: str, doubts: bool) -> None:
+    assert may_have_lost(MlflowException(said)) is doubts
+
+
+def test_a_local_database_that_is_locked_is_no_fault_of_the_server(tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "a.db")) as one, closing(sqlite3.connect(tmp_path / "a.db")) as other:
+        one.execute("BEGIN EXCLUSIVE")
+        other.execute("PRAGMA busy_timeout = 0")
+        assert not may_have_lost(raised(lambda: other.execute("BEGIN IMMEDIATE")))
 
 
 def test_an_address_has_a_driver_and_ends_its_waits() -> None:

@@ -24,6 +24,7 @@ from lifecycle.tracking.servers.replica import Replica
 from lifecycle.tracking.servers.sender import Sender
 from lifecycle.tracking.spool.journal import Journal
 from lifecycle.tracking.store import database_uri
+from tests.conftest import Command
 
 READS = ("get_", "search_", "list_", "download_", "tracking_uri")
 
@@ -58,16 +59,21 @@ class Noted:
 
 
 class Two:
-    """A folder with a run, and a server."""
+    """A folder with a run, which another test has recorded or which is begun here, and a server."""
 
-    def __init__(self, folder: Path, empty_database: Path) -> None:
+    def __init__(self, folder: Path, empty_database: Path, is_begun: bool = False) -> None:
         self.store = folder / "mlruns"
-        self.store.mkdir()
-        shutil.copy(empty_database, self.store / "mlflow.db")
+        if not is_begun:
+            self.store.mkdir()
+            shutil.copy(empty_database, self.store / "mlflow.db")
         shutil.copy(empty_database, folder / "team.db")
         self.address = f"sqlite:///{folder}/team.db"
         self.here = mlflow.MlflowClient(database_uri(self.store))
         self.there = Noted(remote.client_of(self.address))
+        if is_begun:
+            experiments = [one.experiment_id for one in self.here.search_experiments()]
+            self.run = self.here.search_runs(experiments)[0].info.run_id
+            return
         experiment = self.here.create_experiment("e", artifact_location=(self.store / "artifacts" / "e").as_uri())
         self.experiment = experiment
         self.run = self.begun("first")
@@ -273,6 +279,56 @@ def test_a_server_that_has_lost_the_run_gets_it_again(two: Two) -> None:
         two.update()
     assert two.update()
     two.check()
+
+
+LOST = (
+    "DELETE FROM metrics WHERE step > 1 OR key = 'val_loss'",
+    "DELETE FROM latest_metrics WHERE key = 'val_loss'",
+    "DELETE FROM params WHERE key IN ('seed', 'trainer.max_epochs')",
+    "DELETE FROM tags WHERE key LIKE 'lifecycle.%' AND key != 'lifecycle.run_id'",
+    "DELETE FROM input_tags",
+    "DELETE FROM inputs",
+    "DELETE FROM logged_model_metrics",
+    "DELETE FROM logged_model_params",
+    "DELETE FROM logged_model_tags",
+    "DELETE FROM logged_models",
+)
+"""What a database forgets that had confirmed it."""
+
+
+@pytest.mark.fault(12)
+@pytest.mark.parametrize("goes_away", [True, False])
+def test_what_a_server_has_lost_when_it_went_away_is_sent_again(
+    tmp_path: Path, job: Command, empty_database: Path, goes_away: bool
+) -> None:
+    assert job("data=iris", "trainer.max_epochs=3", "tracking.figures=false").code == 0
+    two = Two(tmp_path, empty_database, is_begun=True)
+    two.there.fails_at = "set_terminated"
+    with pytest.raises(ConnectionError):
+        two.update()
+    with closing(sqlite3.connect(tmp_path / "team.db")) as database:
+        before = rows_of(database)
+        if goes_away:
+            for statement in LOST:
+                assert database.execute(statement).rowcount, statement
+            database.commit()
+    two.there.names()
+    assert two.update()
+    two.check()
+    sent = two.there.names()
+    if not goes_away:
+        assert sent == ["set_terminated"]
+        return
+    assert "log_artifact" not in sent  # files are not in the database
+    with closing(sqlite3.connect(tmp_path / "team.db")) as database:
+        assert rows_of(database) == before
+    assert two.there.client.get_logged_model(remote.outputs_of(two.copy())[0]).status == "READY"
+
+
+def rows_of(database: sqlite3.Connection) -> dict[str, int]:
+    """Return the number of rows of each table that :data:`LOST` changes."""
+    names = {statement.split()[2] for statement in LOST}
+    return {name: database.execute(f"SELECT count(*) FROM {name}").fetchone()[0] for name in names}
 
 
 def test_a_run_that_begins_again_has_only_its_later_points(two: Two) -> None:

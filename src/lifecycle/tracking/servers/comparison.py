@@ -1,4 +1,4 @@
-"""Compares a run with what a server has of it, where nobody has noted that: only what is missing is sent."""
+"""Compares a run with what a server has of it, where that is not known for certain: only what is missing is sent."""
 
 from __future__ import annotations
 
@@ -8,15 +8,14 @@ from typing import Any
 
 from lifecycle import layout
 from lifecycle.tracking.database.tables import Point
-from lifecycle.tracking.servers import local_points, remote, remote_files
+from lifecycle.tracking.servers import local_points, remote
 from lifecycle.tracking.servers.outbox import Entry
 
 
-def adopt(client: Any, entry: Entry, found: Any) -> None:
-    """Note in an entry what the server has, except for points and models.
+def adopt(entry: Entry, found: Any) -> None:
+    """Note in an entry what the database of the server has, except for points; models are looked for one by one.
 
     Args:
-        client: of the server.
         entry: of the run.
         found: the run, as the client has it.
     """
@@ -25,7 +24,7 @@ def adopt(client: Any, entry: Entry, found: Any) -> None:
     entry.tags = {key: value for key, value in found.data.tags.items() if key != layout.RUN_ID}
     entry.inputs = remote.inputs_of(found)
     entry.status, entry.ended = found.info.status, found.info.end_time
-    entry.files = remote_files.known(client, entry.server_run)
+    entry.models, entry.versions = [], []
 
 
 def missing_points(client: Any, database: sqlite3.Connection, entry: Entry, found: Any) -> Iterator[Point]:

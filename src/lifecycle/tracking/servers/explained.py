@@ -72,6 +72,22 @@ def is_no_answer(error: BaseException) -> bool:
     )
 
 
+def may_have_lost(error: BaseException) -> bool:
+    """Return whether after an error a server may lack what it had confirmed: it, or its database, has gone away.
+
+    Databases may be set to confirm what is not on the disk yet, and another one may take the place of one that failed.
+    """
+    if is_busy(error):
+        return False
+    names = {type(one).__name__ for one in chain(error)}
+    return is_no_answer(error) or not names.isdisjoint(_OF_DATABASES) or bool(_OF_SERVER.search(str(error)))
+
+
+_OF_DATABASES = {"OperationalError", "InterfaceError"}
+"""Of the drivers of databases, as Python's DB-API 2.0 names the errors of a connection, and of SQLAlchemy."""
+
+_OF_SERVER = re.compile(r"error code 5\d\d\b|TEMPORARILY_UNAVAILABLE|INTERNAL_ERROR")
+
 _KNOWN: dict[str, str] = {
     # The storage in which the server keeps artifacts, where clients send them there themselves.
     "Could not connect to the endpoint URL|Connect timeout on endpoint URL|Read timeout on endpoint URL": (

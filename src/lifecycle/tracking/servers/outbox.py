@@ -48,6 +48,7 @@ class Entry:
         versions: name and number of each version of a registered model that was sent.
         status, ended: as they were sent; milliseconds since 1970, ``None``: the run has not ended.
         beat: time of the last heartbeat, in seconds since 1970.
+        is_doubted: whether the server has gone away since, and may have lost some of it.
     """
 
     run_id: str
@@ -67,6 +68,7 @@ class Entry:
     status: str = ""
     ended: int | None = None
     beat: float = 0.0
+    is_doubted: bool = False
 
     @property
     def name(self) -> str:

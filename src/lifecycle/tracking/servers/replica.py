@@ -14,7 +14,8 @@ from typing import Any
 from lifecycle import layout
 from lifecycle.errors import TrackingError
 from lifecycle.tracking.pages.tags import HIDDEN, OWN, read
-from lifecycle.tracking.servers import comparison, local_points, outbox, remote, remote_models
+from lifecycle.tracking.servers import comparison, local_points, outbox, remote, remote_files, remote_models
+from lifecycle.tracking.servers.explained import may_have_lost
 from lifecycle.tracking.servers.outbox import Entry
 from lifecycle.tracking.servers.remote_files import FilesOnServer
 from lifecycle.tracking.spool.journal import Journal
@@ -77,6 +78,7 @@ class Replica:
                 if getattr(error, "error_code", "") == "RESOURCE_DOES_NOT_EXIST":  # the server has lost the run
                     known = self.entry
                     self.entry = Entry(run_id, known.server, known.artifacts, known.checkpoints)
+                self.entry.is_doubted |= bool(self.entry.server_run) and may_have_lost(error)
                 raise
             finally:
                 if asdict(self.entry) != before:
@@ -104,6 +106,8 @@ class Replica:
             )
             self._on_progress()
         if entry.server_run:
+            if entry.is_doubted:
+                self._compare(database, client.get_run(entry.server_run))
             return
         found = remote.find(client, entry.experiment_id, entry.run_id)
         if found is not None and found.info.start_time != run.copy.started:
@@ -119,15 +123,22 @@ class Replica:
             entry.server_run, entry.tags, entry.status = str(found.info.run_id), tags, found.info.status
             self._sent()
         else:  # sent by an earlier attempt, or by another machine
-            comparison.adopt(client, entry, found)
+            entry.files = remote_files.known(client, str(found.info.run_id))
             entry.row = local_points.last_row(database, entry.run_id)
-            missing = list(comparison.missing_points(client, database, entry, found))
-            for start in range(0, len(missing), local_points.AT_ONCE):
-                remote.send_points(client, entry.server_run, missing[start : start + local_points.AT_ONCE])
-                self._sent()
-            entry.points = local_points.count(database, entry.run_id, entry.row)
+            self._compare(database, found)
         outbox.write(self._store, entry)
         self._on_progress()
+
+    def _compare(self, database: sqlite3.Connection, found: Any) -> None:
+        """Send the points that the server lacks up to the row of the entry, and note what else it has."""
+        entry, client = self.entry, self._client
+        comparison.adopt(entry, found)
+        missing = list(comparison.missing_points(client, database, entry, found))
+        for start in range(0, len(missing), local_points.AT_ONCE):
+            remote.send_points(client, entry.server_run, missing[start : start + local_points.AT_ONCE])
+            self._sent()
+        entry.points = local_points.count(database, entry.run_id, entry.row)
+        entry.is_doubted = False
 
     def _send_points(self, database: sqlite3.Connection) -> None:
         entry = self.entry
