@@ -5,8 +5,12 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+import torch
+
+from lifecycle.runtime import lazy_imports
 
 SIGNAL = """
 import sys
@@ -88,7 +92,7 @@ figure, _ = accuracy.plot()
 assert type(figure).__name__ == "Figure"
 """
 STATISTICS = """
-import sys
+import io, sys
 from lifecycle.runtime import lazy_imports
 lazy_imports.defer_scipy()
 from sklearn.preprocessing import PowerTransformer, QuantileTransformer, SplineTransformer, StandardScaler
@@ -101,6 +105,11 @@ assert "scipy.stats._stats_py" not in sys.modules
 assert abs(QuantileTransformer(n_quantiles=20, output_distribution="normal").fit_transform(values).mean()) < 0.2
 assert abs(MinCovDet(random_state=0).fit(values).location_).max() < 1  # by chi2, which was imported by name
 assert SplineTransformer().fit_transform(values).shape == (60, 14)
+import scipy.io, scipy.special
+assert scipy.special.expit.__doc__.startswith("expit(x, /") and "Examples" in scipy.special.logsumexp.__doc__
+stored = io.BytesIO()
+scipy.io.savemat(stored, {"a": values})
+assert (scipy.io.loadmat(stored)["a"] == values).all()
 import scipy.stats
 assert scipy.stats.rankdata([3, 1]).tolist() == [2.0, 1.0] and sys.modules["scipy.stats"] is scipy.stats
 assert not isinstance(sys.modules["scipy.interpolate"], lazy_imports.Deferred)
@@ -235,6 +244,95 @@ def ran() -> tuple[list[str], str]:
 def test_a_module_that_is_put_off_is_there_when_it_is_used(ran: tuple[list[str], str], name: str) -> None:
     complete, errors = ran
     assert name in complete, errors
+
+
+SHAPES = """
+import sys
+from importlib import metadata
+from lifecycle.runtime import lazy_imports
+if len(sys.argv) > 1:
+    version = metadata.version
+    metadata.version = lambda name: sys.argv[1] if name == "torch" else version(name)
+lazy_imports.defer_tracer()
+lazy_imports.import_without_shapes()
+import torch
+print(lazy_imports.SHAPES in sys.modules)
+assert torch.Generator().manual_seed(1).initial_seed() == 1
+network = torch.nn.Sequential(torch.nn.Conv1d(1, 2, 3), torch.nn.BatchNorm1d(2), torch.nn.Flatten())
+assert network(torch.zeros(2, 1, 5)).shape == (2, 6)
+twin = torch.nn.Conv1d(1, 2, 3, device="meta")
+if lazy_imports.SHAPES not in sys.modules:
+    try:
+        twin(torch.zeros(2, 1, 5, device="meta"))
+    except NotImplementedError:
+        print("no shapes")
+if sys.argv[2:] == ["traced"]:
+    compiled = torch.compile(network, backend="aot_eager")  # which asks for the shape that each operator returns
+    assert torch.allclose(compiled(torch.ones(2, 1, 5)), network(torch.ones(2, 1, 5)))
+else:
+    with lazy_imports.quick_imports():  # as of another plugin
+        pass
+assert lazy_imports.SHAPES in sys.modules
+assert twin(torch.zeros(2, 1, 5, device="meta")).shape == (2, 2, 3)
+assert torch.Generator().manual_seed(1).initial_seed() == 1
+"""
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ([], "False\nno shapes\n" if torch.__version__.startswith(lazy_imports.WITHOUT_SHAPES) else "True\n"),
+        ([torch.__version__, "traced"], None),
+        (["2.99.0"], "True\n"),
+    ],
+    ids=["completed", "traced", "another version"],
+)
+def test_shapes_of_operators_are_known_when_they_are_asked_for(words: list[str], said: str | None) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", SHAPES, *words], capture_output=True, text=True, timeout=300, check=False
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert said is None or ended.stdout == said
+
+
+OWN = """
+import json, sys
+from lifecycle.cli.main import main
+from lifecycle.runtime import lazy_imports
+for words in json.loads(sys.argv[1]):
+    sys.argv[1:] = [*words, "trainer.max_epochs=2", "verbose=0"]
+    assert main() == 0, words
+    assert lazy_imports.SHAPES not in sys.modules, words
+    import torch
+    assert torch.__version__.startswith(lazy_imports.WITHOUT_SHAPES)
+print("complete")
+"""
+LAYERS = "[conv: 4, batch_norm, gelu, max_pool, flatten, layer_norm, dense: 8, swish, output]"
+RUNS = [
+    *(["data=iris", f"optimizer={name}"] for name in ("adam", "adamw", "sgd", "rmsprop", "adagrad", "nadam")),
+    ["data=iris", "model.batch_norm=true", "model.dropout=0.3", "model.activation=selu", "model.initializer=he_normal"],
+    ["data=digits", "model=cnn", "data.augment=[rotate,shift,flip]"],
+    ["data=digits", "model=lstm", "schedule=cosine", "trainer.gradient_clip_val=1"],
+    ["data=digits", "model=sequential", f"model.layers={LAYERS}", "trainer.precision=bf16-mixed"],
+    ["data=airline_passengers", "model=lstm", "data.horizon=2", "metrics=[mae,r2]"],
+    ["data=boston_housing", "cv.folds=2", "loss=huber"],
+    ["data=two_classes", "data.test_size=0.3", "metrics=[auroc,f1,cohen_kappa]", "trainer.class_balanced=true"],
+]
+
+
+@pytest.mark.skipif(
+    not torch.__version__.startswith(lazy_imports.WITHOUT_SHAPES), reason="another PyTorch is imported as a whole"
+)
+def test_runs_of_our_own_plugins_need_no_shapes_of_operators(tmp_path: Path) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", OWN, json.dumps(RUNS)],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert ended.stdout.endswith("complete\n"), ended.stderr
 
 
 def test_a_run_imports_neither_mlflow_nor_what_it_does_not_use(tmp_path: object) -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from lifecycle import registry
 from lifecycle.errors import LifecycleError
 from lifecycle.profiling.clock import profiled
+from lifecycle.runtime import preloading
 from lifecycle.runtime.processes import environment, is_helper
 from lifecycle.runtime.signals import interruption_kept
 
@@ -18,6 +20,9 @@ if TYPE_CHECKING:
 
 def compose_and_run(arguments: list[str]) -> None:
     """Compose a request with Hydra and run it, or all jobs of a sweep."""
+    # A word that begins with a dash asks for a sweep, whose jobs are run by other processes, or only for a text.
+    if not any(word.startswith("-") for word in arguments):
+        preloading.load_libraries()
     import hydra
     from hydra.core.hydra_config import HydraConfig
 
@@ -85,13 +90,15 @@ def _register_sweeper() -> None:
 
 
 def _start(request: Request) -> None:
-    """Run a request, while another process imports MLflow, which takes as long as importing PyTorch here."""
+    """Run a request, while another process imports what recording needs, which takes as long as PyTorch here."""
     from lifecycle.runtime import lazy_imports
     from lifecycle.tracking import client
 
     # A helper records nothing.
     if not is_helper():
         client.warm_up(request.tracking)
-    with lazy_imports.quick_imports():
+    # Our own plugins neither trace a network nor run one on the device meta; those of others may.
+    is_own = all(plugin.__module__.startswith("lifecycle.") for plugin in registry.loaded().values())
+    with lazy_imports.quick_imports(with_shapes=not is_own):
         from lifecycle.runs import pipeline
     pipeline.run(request)

@@ -15,7 +15,10 @@ from lifecycle.runtime import lazy_imports
 from lifecycle.tracking import worker
 from lifecycle.tracking.messages import LogFigures
 
-IMPORTED_EARLY = ("matplotlib.figure", "matplotlib.style", "sklearn.metrics", "lifecycle.plots.artifacts")
+IMPORTED_EARLY = (
+    *("matplotlib.figure", "matplotlib.style", "matplotlib.backends.backend_agg", "PIL.PngImagePlugin"),
+    *("pyarrow.parquet", "pyarrow.dataset", "sklearn.metrics", "lifecycle.plots.artifacts"),
+)
 """Imported while the main process trains, so that the figures are drawn without delay at the end."""
 
 

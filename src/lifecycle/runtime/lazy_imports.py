@@ -3,8 +3,10 @@
 Lightning and PyTorch's optimizers import ``torch._dynamo``, the tracer of ``torch.compile``, only to ask whether it is
 active. Lightning imports all metrics of torchmetrics for their base class, which imports matplotlib; torchmetrics
 imports ``scipy.signal`` to patch a function for a package that is not installed. scikit-learn imports ``scipy.stats``
-and others for a few functions, and SciPy imports ``numpy.f2py`` among all names of NumPy. skops imports all of
-scikit-learn to list the types that may be loaded, and half of it for a few classes. Together these imports take twice
+and others for a few functions, and SciPy imports ``numpy.f2py`` among all names of NumPy, and parses the documentation
+of its functions to add a note. skops imports all of
+scikit-learn to list the types that may be loaded, and half of it for a few classes. PyTorch registers the shapes that
+each operator returns, which only tracing and its device ``meta`` ask for. Together these imports take twice
 as long as PyTorch itself.
 """
 
@@ -17,6 +19,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from importlib import metadata
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from importlib.util import find_spec, spec_from_loader
@@ -24,12 +27,16 @@ from types import ModuleType
 from typing import Any
 
 TRACER, SIGNAL = "torch._dynamo", "scipy.signal"
+SHAPES, PRIMITIVES = "torch._meta_registrations", "torch._prims.rng_prims"
+WITHOUT_SHAPES = "2.13."
+"""Beginning of the versions of PyTorch that are known to work without :data:`SHAPES`."""
 METRICS, METRIC_PLOTS = "torchmetrics", "torchmetrics.utilities.plot"
 TRUSTED = "skops.io._trusted_types"
 OF_ESTIMATORS = ("skops.io._sklearn", "skops.io._quantile_forest")
 """Modules of skops on few classes of scikit-learn, and of a package that derives from them."""
 
 FORTRAN = "numpy.f2py"
+ARRAYS = "scipy._lib._array_api"
 
 OPEN = ("torchmetrics.metric", "torchmetrics.collections", "torchmetrics.utilities")
 """Modules of torchmetrics that are imported without it: the base classes of its metrics."""
@@ -38,6 +45,7 @@ OF_SCIPY = {
     "scipy.stats": ("chi2", "gmean", "rankdata", "spearmanr"),
     "scipy.interpolate": ("BSpline",),
     "scipy.integrate": ("trapezoid",),
+    "scipy.io": ("loadmat",),
     "scipy.optimize": ("linear_sum_assignment", "linprog", "minimize", "minimize_scalar"),
     "scipy.optimize._linesearch": ("line_search_wolfe2", "scalar_search_wolfe1"),
     "scipy.spatial.transform": (),
@@ -232,18 +240,68 @@ def graph_break(*arguments: Any, **options: Any) -> None:
 
 def defer_tracer() -> None:
     """Defer the import of ``torch._dynamo`` until a network is compiled, unless it is imported."""
-    _defer(TRACER, OptimizedModule=OptimizedModule, disable=disable, graph_break=graph_break)
+    _defer(TRACER, around=_with_shapes, OptimizedModule=OptimizedModule, disable=disable, graph_break=graph_break)
+
+
+def import_without_shapes() -> None:
+    """Import PyTorch without the shapes that its operators return, unless it is imported.
+
+    Until :func:`complete_shapes`, convolutions and others fail on the device ``meta``, as does a ``FakeTensor``.
+    Another version of PyTorch than :data:`WITHOUT_SHAPES` is imported as a whole.
+    """
+    if "torch" in sys.modules or not metadata.version("torch").startswith(WITHOUT_SHAPES):
+        return
+    with _lock:
+        sys.modules[SHAPES] = ModuleType(SHAPES)
+    try:
+        torch = importlib.import_module("torch")
+    finally:
+        del sys.modules[SHAPES]
+    torch.__dict__.pop(SHAPES.partition(".")[2], None)
+    importlib.import_module(PRIMITIVES)  # which random generators need, and the shapes import
+
+
+def complete_shapes() -> None:
+    """Have PyTorch know the shapes that its operators return, if it is imported."""
+    if "torch" in sys.modules:
+        importlib.import_module(SHAPES)
+
+
+@contextmanager
+def _with_shapes() -> Iterator[None]:
+    complete_shapes()
+    yield
+
+
+class FunctionDoc:
+    """Stands for SciPy's parser of a function's documentation, which it leaves as it is.
+
+    Args:
+        function: that is documented.
+    """
+
+    def __init__(self, function: Any) -> None:
+        self._text = function.__doc__ or ""
+
+    def __getitem__(self, section: str) -> list[str]:
+        """Return a section that can be changed without effect."""
+        return []
+
+    def __str__(self) -> str:
+        return f"\n{self._text}"  # SciPy removes the first line, which is the signature
 
 
 def defer_scipy() -> None:
     """Defer the imports of :data:`OF_SCIPY` until something of theirs is used, unless they are imported.
 
-    Likewise that of NumPy's compiler of Fortran, which SciPy asks NumPy for with all its other names.
+    Likewise that of NumPy's compiler of Fortran, which SciPy asks NumPy for with all its other names, and SciPy's notes
+    on the array libraries that its functions take.
     """
     for module, names in OF_SCIPY.items():
         _defer(module, **{name: Member(module, name) for name in names})
     _defer(FORTRAN)
     importlib.import_module("numpy").__dict__.setdefault("f2py", sys.modules[FORTRAN])
+    importlib.import_module(ARRAYS).__dict__.update(FunctionDoc=FunctionDoc)
 
 
 def defer_metrics() -> None:
@@ -354,7 +412,7 @@ def without_signal() -> Iterator[None]:
 
 
 @contextmanager
-def quick_imports(ours: bool = True) -> Iterator[None]:
+def quick_imports(ours: bool = True, with_shapes: bool = True) -> Iterator[None]:
     """Import the large libraries as quickly as possible, and all imports within the block.
 
     Garbage collection is off meanwhile, which saves a third of the time: importing leaves no garbage.
@@ -362,12 +420,17 @@ def quick_imports(ours: bool = True) -> Iterator[None]:
     Args:
         ours: whether the process is our own; then later collections skip the objects that exist by now, and more is
             deferred.
+        with_shapes: whether PyTorch knows the shapes of its operators, see :func:`import_without_shapes`.
     """
     with _imports:
         collects = gc.isenabled()
         gc.disable()
         try:
             defer_tracer()
+            if with_shapes:
+                complete_shapes()
+            else:
+                import_without_shapes()
             if ours:
                 defer_scipy()
                 defer_trusted_types()

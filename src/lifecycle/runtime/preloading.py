@@ -1,0 +1,39 @@
+"""Loads PyTorch's library while a configuration is composed, which needs no PyTorch, on another core.
+
+A fifth of the time of ``import torch`` is the loader of Linux, which relocates the library, and the library, which
+registers its operators. Neither needs the interpreter.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import sys
+import threading
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+
+LIBRARY = "libtorch_cpu.so"
+LOADED_BEFORE = ("yaml", "_blake2", "_decimal", "_hashlib", "_json", "_pickle", "_queue", "_sqlite3", "_uuid")
+"""Modules of which composing loads libraries: the loader takes one at a time, and they would wait for PyTorch's."""
+
+
+def load_libraries() -> threading.Thread | None:
+    """Begin to load PyTorch's library, which ``import torch`` then finds loaded, or loads itself where this fails.
+
+    Returns:
+        The thread that loads it; ``None``: nothing is loaded, since it is loaded or this is not Linux.
+    """
+    spec = None if "torch" in sys.modules or not sys.platform.startswith("linux") else find_spec("torch")
+    if spec is None or spec.origin is None:
+        return None
+    for name in LOADED_BEFORE:
+        import_module(name)
+    file = Path(spec.origin).parent / "lib" / LIBRARY
+    # A function of a library is called without the lock of the interpreter, with which ctypes.CDLL would load it.
+    load = ctypes.CDLL(None).dlopen
+    load.restype, load.argtypes = ctypes.c_void_p, [ctypes.c_char_p, ctypes.c_int]
+    thread = threading.Thread(target=load, args=(os.fsencode(file), os.RTLD_NOW | os.RTLD_LOCAL), daemon=True)
+    thread.start()
+    return thread

@@ -1,0 +1,81 @@
+"""PyTorch's library is loaded while a configuration is composed, and nothing waits for it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from lifecycle.runtime import preloading
+
+LOADED = """
+import sys
+from pathlib import Path
+from lifecycle.runtime import preloading
+
+def is_loaded():
+    return preloading.LIBRARY in Path("/proc/self/maps").read_text()
+
+assert not is_loaded()
+preloading.load_libraries().join()
+assert is_loaded() and "torch" not in sys.modules
+import torch
+assert torch.ones(3).sum() == 3
+assert preloading.load_libraries() is None
+"""
+COMPOSED = """
+import sys
+from lifecycle.runtime import preloading
+for name in preloading.LOADED_BEFORE:
+    __import__(name)
+
+def libraries():
+    files = {name: str(getattr(module, "__file__", "")) for name, module in list(sys.modules.items())}
+    return {name for name, file in files.items() if file.endswith(".so")}
+
+from lifecycle.cli import hydra_app, main
+before = libraries()
+hydra_app._start = lambda request: print(sorted(libraries() - before), "torch" in sys.modules)
+hydra_app.preloading.load_libraries = lambda: print("loads")
+sys.argv[1:] = WORDS
+main.main()
+"""
+linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux loads it early")
+
+
+def run(script: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run a script in a new Python."""
+    command = [sys.executable, "-c", script]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120, check=False)
+
+
+@linux
+def test_the_library_is_loaded_before_pytorch_is_imported(tmp_path: Path) -> None:
+    ended = run(LOADED, tmp_path)
+    assert (ended.returncode, ended.stderr) == (0, "")
+
+
+@linux
+def test_composing_loads_no_library_that_would_wait_for_it(tmp_path: Path) -> None:
+    ended = run(COMPOSED.replace("WORDS", "['data=iris']"), tmp_path)
+    assert (ended.stdout, ended.stderr) == ("loads\n[] False\n", "")
+
+
+@pytest.mark.parametrize("word", ["-m", "--multirun", "--help"])
+def test_a_command_that_runs_nothing_itself_loads_nothing(tmp_path: Path, word: str) -> None:
+    ended = run(COMPOSED.replace("WORDS", f"['data=iris', 'seed=x', {word!r}]"), tmp_path)
+    assert "loads" not in ended.stdout
+
+
+def test_another_system_loads_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "torch", raising=False)
+    monkeypatch.setattr(sys, "platform", "darwin")
+    assert preloading.load_libraries() is None
+
+
+def test_without_pytorch_nothing_is_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "torch", raising=False)
+    monkeypatch.setattr(preloading, "find_spec", lambda _: None)
+    assert preloading.load_libraries() is None
