@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 """Okabe and Ito's palette, without the yellow that is hard to see on white."""
-GREY = "#8a8a8a"
+GREY, WHITE = "#8a8a8a", 255
 DOTS_AN_INCH = 110
 WIDE = 1000 / DOTS_AN_INCH
 """Inches: a picture with a legend at its side is 1,000 pixels wide."""
 
-PADDING, STRIP, LINE = 0.1, 0.24, 0.24
-"""Inches around a figure, of the strip for its caption, and of a line of a legend."""
+MARGIN, PADDING, STRIP, LINE = 0.12, 0.1, 0.24, 0.24
+"""Inches around a cropped picture, around a figure, of the strip for its caption, and of a line of a legend."""
 
 _STYLE: dict[str, Any] = {
     "axes.prop_cycle": "cycler('color', ['" + "', '".join(COLOURS) + "'])",
@@ -88,8 +88,36 @@ def write_copy(figure: Figure, file: Path) -> None:
 
 
 def _save(figure: Figure, file: Path | BinaryIO, form: str) -> None:
-    box: dict[str, Any] = {"bbox_inches": "tight", "pad_inches": 0.12} if getattr(figure, "is_cropped", True) else {}
+    is_cropped = getattr(figure, "is_cropped", True)
+    if form == "png" and _save_pixels(figure, file, is_cropped):
+        return
+    box: dict[str, Any] = {"bbox_inches": "tight", "pad_inches": MARGIN} if is_cropped else {}
     figure.savefig(file, format=form, metadata=_METADATA[form], **box)
+
+
+def _save_pixels(figure: Figure, file: Path | BinaryIO, is_cropped: bool) -> bool:
+    """Write a PNG of a figure that is drawn once, and return whether that is possible.
+
+    ``savefig`` draws a figure for its layout and again for the file, and a user waits for that. It is needed only where
+    something is beyond the edge, such as a long title.
+    """
+    import numpy as np
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from PIL import Image
+
+    canvas: Any = FigureCanvasAgg(figure)
+    canvas.draw()
+    pixels = np.asarray(canvas.buffer_rgba())[..., :3]
+    if is_cropped:
+        drawn = (pixels != WHITE).any(axis=2)
+        if drawn[[0, -1]].any() or drawn[:, [0, -1]].any():
+            return False
+        margin = round(MARGIN * figure.dpi)
+        rows, columns = (np.flatnonzero(drawn.any(axis=axis)) for axis in (1, 0))
+        top, left = max(0, rows[0] - margin), max(0, columns[0] - margin)
+        pixels = pixels[top : rows[-1] + 1 + margin, left : columns[-1] + 1 + margin]
+    Image.fromarray(np.ascontiguousarray(pixels)).save(file, "png", dpi=(figure.dpi, figure.dpi))
+    return True
 
 
 @contextmanager
