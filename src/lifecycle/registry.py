@@ -71,11 +71,22 @@ def plugins(kind: str) -> dict[str, Plugin]:
 
 @lru_cache(maxsize=len(GROUPS))
 def _plugins(kind: str, _state: tuple[tuple[str, int], ...]) -> dict[str, Plugin]:
-    """Return :func:`plugins`; to read the entry points of all packages takes longer than the rest of a composition."""
     found: dict[str, list[metadata.EntryPoint]] = {}
-    for entry in metadata.entry_points(group=GROUPS[kind]):
+    for entry in declared(GROUPS[kind]):
         found.setdefault(entry.name, []).append(entry)
     return {name: Plugin(kind, name, tuple(found[name])) for name in sorted(found)}
+
+
+def declared(group: str) -> metadata.EntryPoints:
+    """Return the entry points of a group that the installed packages declare."""
+    found: metadata.EntryPoints = _declared(search_path_state()).select(group=group)
+    return found
+
+
+@lru_cache(maxsize=1)
+def _declared(_state: tuple[tuple[str, int], ...]) -> Any:
+    """Return all entry points: to read those of all packages takes as long for one group."""
+    return metadata.entry_points()
 
 
 def search_path_state() -> tuple[tuple[str, int], ...]:

@@ -105,6 +105,10 @@ def test_the_best_epochs_weights_are_the_ones_that_are_left(iris: Dataset, tmp_p
     losses = [row["val_loss"] for row in history.rows]
     assert history.best_epoch == history.weights_epoch == 1 + int(np.argmin(losses)) < len(losses)
     assert history.stopped == "val_loss had not improved for 5 epochs"
+    best = checkpoints.read(tmp_path / layout.BEST_CHECKPOINT)
+    assert set(best) == {"epoch", "global_step", "pytorch-lightning_version", "state_dict"}
+    assert best["epoch"] == history.best_epoch - 1
+    assert best["global_step"] == history.best_epoch * -(-len(iris.train) // 32)
     assert iris.val is not None
     alone = trainer_for(TrainerConfig(), devices=1, folder=tmp_path)
     scores = evaluate(module, Batches(iris.val.inputs, iris.val.targets, 7), alone)

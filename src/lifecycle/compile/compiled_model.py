@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from inspect import signature
 from typing import Any, Literal
 
 import pytorch_lightning as pl
@@ -171,6 +172,11 @@ class CompiledModel(pl.LightningModule):
         """Add a batch to the scores, unless its weight is 0: it then pads the shares of several processes."""
         if batch[2]:
             scores.add(outputs.detach(), batch[1], batch[3])
+
+
+# Lightning asks for the parameters of a step in each epoch; Python takes them from here instead of from the code.
+for _step in (CompiledModel.training_step, CompiledModel.validation_step):
+    vars(_step)["__signature__"] = signature(_step)
 
 
 def _check(spec: DataSpec, loss: str, label_smoothing: float, names: tuple[str, ...]) -> None:

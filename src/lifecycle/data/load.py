@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import nullcontext
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -30,8 +30,6 @@ from lifecycle.data.columns.names import place
 from lifecycle.data.dataset import Dataset, Part
 from lifecycle.data.digests import digest, rows_digest
 from lifecycle.data.formats.text.dialect import dialect_of
-from lifecycle.data.large.load import load_large
-from lifecycle.data.large.table import LargeTable
 from lifecycle.data.preprocessing import Preprocessing, class_values, clean_targets, differences, learn_target, strata
 from lifecycle.data.resolving import inferred, resolved
 from lifecycle.data.selection import select
@@ -41,6 +39,9 @@ from lifecycle.data.splits import draw
 from lifecycle.errors import RequestError, Setting, Text
 from lifecycle.profiling.clock import phase
 from lifecycle.runtime import memory
+
+if TYPE_CHECKING:
+    from lifecycle.data.large.table import LargeTable
 
 MOST_AUDITS = 64
 """Audits that are kept, of as many folds and splits."""
@@ -79,6 +80,8 @@ def load(
             plugin.check(in_memory.frame)
         return _load_frame(plugin, name, kind, seed, in_memory.frame, fold, True, in_memory.split, audited)
     if (table := large_table(plugin)) is not None:
+        from lifecycle.data.large.load import load_large  # most tables fit into memory
+
         memory.trim()  # the heap keeps the memory of the parts that the reader has joined
         # Not for rows on disk: freed memory that is kept would count in the limit that the user has set.
         with nullcontext() if table.blocks.on_disk else memory.kept():

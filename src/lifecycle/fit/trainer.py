@@ -7,8 +7,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
-from functools import lru_cache
-from importlib import import_module, metadata
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -40,10 +39,33 @@ from lifecycle.fit.launch import started_helpers
 from lifecycle.fit.preflight import batch_size
 from lifecycle.profiling.clock import phase
 from lifecycle.runtime import memory
+from lifecycle.runtime.lazy_imports import complete_shapes
 from lifecycle.runtime.processes import helpers_know_their_main_process, is_helper
+
+VERSION: str = vars(pl)["__version__"]
 
 SHARE_FOR_ROWS = 0.25
 """Of the free memory of a GPU, for the rows of a fit."""
+
+
+class _Trainer(pl.Trainer):
+    """A Trainer that writes ``best.ckpt`` without the states of Lightning's loops.
+
+    Nothing continues from it, and to list them takes a twentieth of the time of a small network, which may improve in
+    each epoch.
+    """
+
+    def save_checkpoint(
+        self, filepath: str | Path, weights_only: bool | None = None, storage_options: Any | None = None
+    ) -> None:
+        """Save a checkpoint; see :meth:`pytorch_lightning.Trainer.save_checkpoint`."""
+        if Path(filepath).name != layout.BEST_CHECKPOINT or self.world_size > 1:
+            super().save_checkpoint(filepath, weights_only, storage_options)
+            return
+        weights = self.strategy.lightning_module_state_dict()
+        place = {"epoch": self.current_epoch, "global_step": self.global_step}
+        checkpoint = {**place, "pytorch-lightning_version": VERSION, "state_dict": weights}
+        self.strategy.save_checkpoint(checkpoint, filepath)
 
 
 def trainer_for(config: TrainerConfig, *, devices: int, folder: Path, **more: Any) -> pl.Trainer:
@@ -61,7 +83,7 @@ def trainer_for(config: TrainerConfig, *, devices: int, folder: Path, **more: An
 
 
 def _trainer(config: TrainerConfig, devices: int, folder: Path, more: dict[str, Any]) -> pl.Trainer:
-    return pl.Trainer(
+    return _Trainer(
         accelerator=config.accelerator,
         devices=devices,
         strategy=config.strategy if devices > 1 else "auto",
@@ -99,7 +121,11 @@ def _callbacks_listed_once() -> Iterator[None]:
         load = _connector._load_external_callbacks
 
         def loaded(group: str) -> list[Any]:
-            return load(group) if _is_declared(group, registry.search_path_state()) else []
+            if not registry.declared(group):
+                return []
+            complete_shapes()  # these callbacks may do anything
+            found: list[Any] = load(group)
+            return found
 
         _connector._load_external_callbacks = loaded
         try:
@@ -110,11 +136,6 @@ def _callbacks_listed_once() -> Iterator[None]:
 
 _connector: Any = import_module("pytorch_lightning.trainer.connectors.callback_connector")
 _listing = threading.Lock()
-
-
-@lru_cache(maxsize=1)
-def _is_declared(group: str, _installed: tuple[tuple[str, int], ...]) -> bool:
-    return bool(metadata.entry_points(group=group))
 
 
 @phase("fit")
