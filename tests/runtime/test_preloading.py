@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 
 import pytest
@@ -72,6 +73,21 @@ def test_a_command_that_runs_nothing_itself_loads_nothing(tmp_path: Path, word: 
 def test_another_system_loads_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(sys.modules, "torch", raising=False)
     monkeypatch.setattr(sys, "platform", "darwin")
+    assert preloading.load_libraries() is None
+
+
+@linux
+@pytest.mark.parametrize("name", preloading.OF_GPUS)
+def test_a_pytorch_for_gpus_loads_its_libraries_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    (tmp_path / "lib").mkdir()
+    monkeypatch.delitem(sys.modules, "torch", raising=False)
+    monkeypatch.setattr(preloading, "find_spec", lambda _: ModuleSpec("torch", None, origin=str(tmp_path / "a.py")))
+    loading = preloading.load_libraries()  # a library that is not there: nothing is loaded, and nothing is said
+    assert loading is not None
+    loading.join()
+    (tmp_path / "lib" / name).touch()
     assert preloading.load_libraries() is None
 
 
