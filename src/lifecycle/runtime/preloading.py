@@ -10,6 +10,7 @@ import ctypes
 import os
 import sys
 import threading
+from contextlib import suppress
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -35,7 +36,8 @@ def load_libraries() -> threading.Thread | None:
     if any((folder / name).exists() for name in OF_GPUS):
         return None
     for name in LOADED_BEFORE:
-        import_module(name)
+        with suppress(ImportError):  # each Python has some of its own
+            import_module(name)
     # A function of a library is called without the lock of the interpreter, with which ctypes.CDLL would load it.
     load = ctypes.CDLL(None).dlopen
     load.restype, load.argtypes = ctypes.c_void_p, [ctypes.c_char_p, ctypes.c_int]
