@@ -211,6 +211,25 @@ def test_what_callbacks_log_is_kept(job: Command, tmp_path: Path) -> None:
     assert [point.value for point in points] == pytest.approx(rates)
 
 
+def test_a_callers_best_checkpoints_are_whole_and_leave_ours_alone(tmp_path: Path) -> None:
+    plain, observed = model(), model()
+    options: dict[str, Any] = {"epochs": 8, "validation_split": 0.2, "seed": 1, **QUIET}
+    wanted = plain.fit(X, Y, **options)
+    others = [
+        ModelCheckpoint(tmp_path / "low", filename="best", monitor="train_loss", save_weights_only=True),
+        ModelCheckpoint(tmp_path / "high", filename="best", monitor="val_loss", mode="max"),
+    ]
+    found = observed.fit(X, Y, callbacks=others, **options)
+    assert found.best_epoch == wanted.best_epoch
+    assert_equal(plain, observed)
+    low, high = (torch.load(tmp_path / name / "best.ckpt", weights_only=True) for name in ("low", "high"))
+    for checkpoint, score, worst in ((low, "train_loss", min), (high, "val_loss", max)):
+        scores = [row[score] for row in found.rows]
+        assert checkpoint["epoch"] == scores.index(worst(scores))
+        assert set(checkpoint) >= {"loops", "state_dict"}
+    assert high["optimizer_states"][0]["state"]
+
+
 def test_class_weight_is_that_of_compile() -> None:
     given, compiled = model(), model()
     compiled.compile("adam", lr=0.02, class_weights={"no": 1.0, "yes": 3.0})

@@ -100,7 +100,7 @@ def best(epoch: int) -> dict[str, object]:
 
 
 def test_the_best_weights_wait_in_memory_and_are_written_before_a_last_that_knows_of_them(tmp_path: Path) -> None:
-    written_by, path = checkpoints.CheckedCheckpointIO(), tmp_path / layout.BEST_CHECKPOINT
+    written_by, path = checkpoints.CheckedCheckpointIO(tmp_path), tmp_path / layout.BEST_CHECKPOINT
     written_by.save_checkpoint(best(1), path)
     assert checkpoints.read(path)["epoch"] == 1  # the first at once
     later = best(2)
@@ -115,14 +115,14 @@ def test_the_best_weights_wait_in_memory_and_are_written_before_a_last_that_know
 
 def test_the_best_weights_are_written_when_it_is_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(checkpoints, "SECONDS_BETWEEN", 0.0)
-    written_by, path = checkpoints.CheckedCheckpointIO(), tmp_path / layout.BEST_CHECKPOINT
+    written_by, path = checkpoints.CheckedCheckpointIO(tmp_path), tmp_path / layout.BEST_CHECKPOINT
     for epoch in range(3):
         written_by.save_checkpoint(best(epoch), path)
         assert checkpoints.read(path)["epoch"] == epoch
 
 
 def test_best_weights_that_are_no_longer_wanted_are_not_written(tmp_path: Path) -> None:
-    written_by, path = checkpoints.CheckedCheckpointIO(), tmp_path / layout.BEST_CHECKPOINT
+    written_by, path = checkpoints.CheckedCheckpointIO(tmp_path), tmp_path / layout.BEST_CHECKPOINT
     for epoch in range(2):
         written_by.save_checkpoint(best(epoch), path)
     written_by.remove_checkpoint(path)

@@ -26,6 +26,15 @@ def drawn(found: np.ndarray) -> list[tuple[int, int]]:
     return [(int(np.flatnonzero(part)[0]), int(np.flatnonzero(part)[-1])) for part in (there.any(1), there.any(0))]
 
 
+def margins(found: np.ndarray) -> list[int]:
+    """Return the white rows and columns at the four edges."""
+    return [
+        margin
+        for (first, last), length in zip(drawn(found), found.shape, strict=False)
+        for margin in (first, length - 1 - last)
+    ]
+
+
 def write(file: Path, title: str, is_cropped: bool = True) -> np.ndarray:
     """Draw a diagonal line, and return the picture."""
     with picture(file, 6, 3, is_cropped=is_cropped) as figure:
@@ -39,17 +48,24 @@ def write(file: Path, title: str, is_cropped: bool = True) -> np.ndarray:
 def test_white_margins_are_cut_off_and_the_rest_is_as_it_was_drawn(tmp_path: Path) -> None:
     whole, cropped = (write(tmp_path / "a.png", "A line", is_cropped) for is_cropped in (False, True))
     assert whole.shape == (3 * DOTS_AN_INCH, 6 * DOTS_AN_INCH, 3)
-    (top, bottom), (left, right) = drawn(whole)
-    rows, columns = (slice(max(0, first - EDGE), last + 1 + EDGE) for first, last in ((top, bottom), (left, right)))
-    assert (cropped == whole[rows, columns]).all()
-    assert cropped.shape != whole.shape
-    for (first, last), length in zip(drawn(cropped), cropped.shape, strict=False):
-        assert 0 < first <= EDGE
-        assert 0 < length - 1 - last <= EDGE
+    rows, columns = (slice(first, last + 1) for first, last in drawn(whole))
+    assert (cropped[EDGE:-EDGE, EDGE:-EDGE] == whole[rows, columns]).all()
+    assert cropped.shape[1] < whole.shape[1]
+    assert margins(cropped) == [EDGE] * 4
 
 
-def test_a_title_that_is_wider_than_its_picture_is_drawn_in_full(tmp_path: Path) -> None:
-    found = write(tmp_path / "a.png", "A title that is much wider than the picture " * 3)
+def test_a_caption_close_to_the_edge_has_the_margin_of_the_other_sides(tmp_path: Path) -> None:
+    with picture(tmp_path / "a.png", 4, 3, about="gypsum, 30 rows") as figure:
+        figure.subplots()
+    assert margins(pixels(tmp_path / "a.png")) == [EDGE] * 4
+
+
+@pytest.mark.parametrize(
+    "title",
+    ["A title that is much wider than the picture " * 3, f"White at{' ' * 300}both edges"],
+    ids=["letters at the edges", "a gap at the edges"],
+)
+def test_a_title_that_is_wider_than_its_picture_is_drawn_in_full(tmp_path: Path, title: str) -> None:
+    found = write(tmp_path / "a.png", title)
     assert found.shape[1] > 6 * DOTS_AN_INCH
-    _, (left, right) = drawn(found)
-    assert min(left, found.shape[1] - 1 - right) >= EDGE - 2
+    assert min(margins(found)) >= EDGE - 2

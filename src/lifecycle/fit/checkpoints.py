@@ -32,16 +32,20 @@ class CheckedCheckpointIO(TorchCheckpointIO):
 
     ``best.ckpt`` is buffered in memory and written every few seconds, since a small network may improve a hundred times
     a second. It is always written before a ``last.ckpt`` that refers to it.
+
+    Args:
+        folder: of the fit's own ``best.ckpt``; ``None``: nothing is buffered.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, folder: Path | None = None) -> None:
         super().__init__()
+        self._folder = None if folder is None else os.path.realpath(folder)  # as Lightning writes it
         self._buffered: tuple[dict[str, Any], Path] | None = None
         self._written = -SECONDS_BETWEEN  # the first best.ckpt is written at once
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None) -> None:
         """Write ``path`` and ``path.sha256``, in the format of ``sha256sum -c``; ``best.ckpt`` may be buffered."""
-        if Path(path).name != layout.BEST_CHECKPOINT:
+        if not self.is_best(path):
             self.flush()
             self._write(checkpoint, path)
             return
@@ -50,6 +54,11 @@ class CheckedCheckpointIO(TorchCheckpointIO):
         self._buffered = {**checkpoint, "state_dict": weights}, Path(path)
         if time.monotonic() - self._written >= SECONDS_BETWEEN:
             self.flush()
+
+    def is_best(self, path: str | Path) -> bool:
+        """Return whether a path is that of the fit's own ``best.ckpt``; a callback of the caller may write another."""
+        path = Path(path)
+        return path.name == layout.BEST_CHECKPOINT and os.path.realpath(path.parent) == self._folder
 
     def flush(self) -> None:
         """Write the buffered ``best.ckpt``, if there is one."""

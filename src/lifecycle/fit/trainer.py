@@ -49,7 +49,7 @@ SHARE_FOR_ROWS = 0.25
 
 
 class _Trainer(pl.Trainer):
-    """A Trainer that writes ``best.ckpt`` without the states of Lightning's loops.
+    """A Trainer that writes the fit's own ``best.ckpt`` without the states of Lightning's loops.
 
     Nothing continues from it, and to list them takes a twentieth of the time of a small network, which may improve in
     each epoch.
@@ -59,7 +59,9 @@ class _Trainer(pl.Trainer):
         self, filepath: str | Path, weights_only: bool | None = None, storage_options: Any | None = None
     ) -> None:
         """Save a checkpoint; see :meth:`pytorch_lightning.Trainer.save_checkpoint`."""
-        if Path(filepath).name != layout.BEST_CHECKPOINT or self.world_size > 1:
+        written_by = self.strategy.checkpoint_io
+        is_best = isinstance(written_by, CheckedCheckpointIO) and written_by.is_best(filepath)
+        if not is_best or self.world_size > 1:
             super().save_checkpoint(filepath, weights_only, storage_options)
             return
         weights = self.strategy.lightning_module_state_dict()
@@ -98,7 +100,7 @@ def _trainer(config: TrainerConfig, devices: int, folder: Path, more: dict[str, 
         deterministic="warn" if torch.cuda.is_available() and config.accelerator != "cpu" else None,
         default_root_dir=folder,
         # Without an explicit environment, Lightning follows variables that SLURM or torchrun left behind.
-        plugins=[LightningEnvironment(), CheckedCheckpointIO()],
+        plugins=[LightningEnvironment(), CheckedCheckpointIO(folder)],
         **more,
     )
 

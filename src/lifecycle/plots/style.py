@@ -109,13 +109,14 @@ def _save_pixels(figure: Figure, file: Path | BinaryIO, is_cropped: bool) -> boo
     canvas.draw()
     pixels = np.asarray(canvas.buffer_rgba())[..., :3]
     if is_cropped:
-        drawn = (pixels != WHITE).any(axis=2)
-        if drawn[[0, -1]].any() or drawn[:, [0, -1]].any():
+        # Not the pixels at the edge, which are white where it is between two letters of a title.
+        extent, (width, height) = figure.get_tightbbox(canvas.get_renderer()), figure.get_size_inches()
+        if extent.x0 < 0 or extent.y0 < 0 or extent.x1 > width or extent.y1 > height:
             return False
-        margin = round(MARGIN * figure.dpi)
+        drawn, margin = (pixels != WHITE).any(axis=2), round(MARGIN * figure.dpi)
         rows, columns = (np.flatnonzero(drawn.any(axis=axis)) for axis in (1, 0))
-        top, left = max(0, rows[0] - margin), max(0, columns[0] - margin)
-        pixels = pixels[top : rows[-1] + 1 + margin, left : columns[-1] + 1 + margin]
+        pixels = pixels[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+        pixels = np.pad(pixels, ((margin, margin), (margin, margin), (0, 0)), constant_values=WHITE)
     Image.fromarray(np.ascontiguousarray(pixels)).save(file, "png", dpi=(figure.dpi, figure.dpi))
     return True
 
