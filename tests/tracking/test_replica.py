@@ -36,16 +36,19 @@ class Noted:
         self.client = client
         self.written: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = []
         self.fails_at = ""
+        self.fault: Exception = ConnectionError("Connection refused")
+        self.read: list[str] = []
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(self.client, name)
         if name.startswith(READS) or not callable(found):
+            self.read.append(name)
             return found
 
         def call(*arguments: Any, **named: Any) -> Any:
             if name == self.fails_at:
                 self.fails_at = ""
-                raise ConnectionError("Connection refused")
+                raise self.fault
             self.written.append((name, arguments, named))
             return found(*arguments, **named)
 
@@ -323,6 +326,31 @@ def test_what_a_server_has_lost_when_it_went_away_is_sent_again(
     with closing(sqlite3.connect(tmp_path / "team.db")) as database:
         assert rows_of(database) == before
     assert two.there.client.get_logged_model(remote.outputs_of(two.copy())[0]).status == "READY"
+
+
+@pytest.mark.fault(12)
+@pytest.mark.parametrize("seconds", [61, 59])
+def test_a_long_run_is_compared_at_its_end_as_no_request_may_have_met_an_outage(two: Two, seconds: int) -> None:
+    with two.lock:
+        two.log("loss", [1.0, 2.0, 3.0])
+        assert not two.update()
+        with closing(sqlite3.connect(two.store.parent / "team.db")) as database, database:
+            database.execute("DELETE FROM metrics WHERE step = 2")
+        two.log("val_loss", [4.0])
+        started = two.here.get_run(two.run).info.start_time
+        two.here.set_terminated(two.run, "FINISHED", started + 1000 * seconds)
+        two.file("a.txt", "a")
+        two.there.names()
+        two.there.fault, two.there.fails_at = PermissionError("AccessDenied"), "log_artifact"  # it is tried again
+        with pytest.raises(PermissionError):
+            two.update()
+    is_long = seconds > 60
+    assert two.there.names() == ["log_batch"] * (1 + is_long)
+    assert two.there.read.count("get_metric_history") == is_long
+    assert two.update()
+    assert two.there.read.count("get_metric_history") == is_long
+    assert len(two.points()) == 3 + is_long
+    assert two.there.names() == ["log_artifact", "log_text", "set_terminated"]
 
 
 def rows_of(database: sqlite3.Connection) -> dict[str, int]:

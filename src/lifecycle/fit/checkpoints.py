@@ -57,8 +57,8 @@ class CheckedCheckpointIO(TorchCheckpointIO):
 
     def is_best(self, path: str | Path) -> bool:
         """Return whether a path is that of the fit's own ``best.ckpt``; a callback of the caller may write another."""
-        path = Path(path)
-        return path.name == layout.BEST_CHECKPOINT and os.path.realpath(path.parent) == self._folder
+        folder, name = os.path.split(path)
+        return name == layout.BEST_CHECKPOINT and self._folder in (folder, os.path.realpath(folder))
 
     def flush(self) -> None:
         """Write the buffered ``best.ckpt``, if there is one."""

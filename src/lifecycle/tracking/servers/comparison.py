@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from lifecycle import layout
@@ -27,12 +27,23 @@ def adopt(entry: Entry, found: Any) -> None:
     entry.models, entry.versions = [], []
 
 
-def missing_points(client: Any, database: sqlite3.Connection, entry: Entry, found: Any) -> Iterator[Point]:
-    """Yield the points of the local database, up to the row of the entry, that the server does not have."""
+def missing_points(
+    client: Any, database: sqlite3.Connection, entry: Entry, found: Any, on_progress: Callable[[], None]
+) -> Iterator[Point]:
+    """Yield the points of the local database, up to the row of the entry, that the server does not have.
+
+    Args:
+        client: of the server.
+        database: the local one.
+        entry: of the run.
+        found: the run, as the client has it.
+        on_progress: called after the points of each metric have been read.
+    """
     for metric, points in local_points.by_metric(database, entry.run_id, entry.row):
         there = set[object]()
         if metric in found.data.metrics:
             there = {_key(*point) for point in remote.points_of(client, entry.server_run, metric)}
+            on_progress()
         yield from (point for point in points if _key(*point) not in there)
 
 

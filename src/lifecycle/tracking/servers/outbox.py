@@ -49,6 +49,7 @@ class Entry:
         status, ended: as they were sent; milliseconds since 1970, ``None``: the run has not ended.
         beat: time of the last heartbeat, in seconds since 1970.
         is_doubted: whether the server has gone away since, and may have lost some of it.
+        is_compared: whether the server was compared since the run has ended.
     """
 
     run_id: str
@@ -69,6 +70,7 @@ class Entry:
     ended: int | None = None
     beat: float = 0.0
     is_doubted: bool = False
+    is_compared: bool = False
 
     @property
     def name(self) -> str:

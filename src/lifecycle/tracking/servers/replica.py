@@ -25,6 +25,9 @@ from lifecycle.tracking.transfer.run_copy import READY
 
 SECONDS_BETWEEN_BEATS = 60.0
 
+MILLISECONDS_OF_LONG = 60_000
+"""A run that took longer is compared with the server at its end: an outage between two requests is seen by none."""
+
 MAX_WAIT = 1.0
 """Seconds that reading waits for a database that another process has locked: the next attempt is soon."""
 
@@ -106,8 +109,10 @@ class Replica:
             )
             self._on_progress()
         if entry.server_run:
-            if entry.is_doubted:
+            is_last = _is_long(run) and not entry.is_compared
+            if entry.is_doubted or is_last:
                 self._compare(database, client.get_run(entry.server_run))
+                entry.is_compared = is_last
             return
         found = remote.find(client, entry.experiment_id, entry.run_id)
         if found is not None and found.info.start_time != run.copy.started:
@@ -133,7 +138,7 @@ class Replica:
         """Send the points that the server lacks up to the row of the entry, and note what else it has."""
         entry, client = self.entry, self._client
         comparison.adopt(entry, found)
-        missing = list(comparison.missing_points(client, database, entry, found))
+        missing = list(comparison.missing_points(client, database, entry, found, self._on_progress))
         for start in range(0, len(missing), local_points.AT_ONCE):
             remote.send_points(client, entry.server_run, missing[start : start + local_points.AT_ONCE])
             self._sent()
@@ -239,6 +244,11 @@ class Replica:
     def _noted(self, is_new: bool) -> None:
         self.has_sent = self.has_sent or is_new
         self._on_progress()
+
+
+def _is_long(run: LocalRun) -> bool:
+    """Return whether a run has ended that took longer than a minute."""
+    return not run.is_running and (run.copy.ended or 0) - run.copy.started > MILLISECONDS_OF_LONG
 
 
 def _resumed(tags: Mapping[str, str]) -> int:
