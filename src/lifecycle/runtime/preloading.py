@@ -41,8 +41,6 @@ def load_libraries() -> threading.Thread | None:
     # A function of a library is called without the lock of the interpreter, with which ctypes.CDLL would load it.
     load = ctypes.CDLL(None).dlopen
     load.restype, load.argtypes = ctypes.c_void_p, [ctypes.c_char_p, ctypes.c_int]
-    thread = threading.Thread(
-        target=load, args=(os.fsencode(folder / LIBRARY), os.RTLD_NOW | os.RTLD_LOCAL), daemon=True
-    )
-    thread.start()
+    thread = threading.Thread(target=load, args=(os.fsencode(folder / LIBRARY), os.RTLD_NOW | os.RTLD_LOCAL))
+    thread.start()  # no daemon: Python aborts where one returns from a library while it ends
     return thread
