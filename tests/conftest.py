@@ -21,7 +21,7 @@ from hypothesis import HealthCheck, settings
 from lifecycle import layout
 from lifecycle import run as lifecycle_run
 from lifecycle.cli.main import main
-from lifecycle.runtime.lazy_imports import quick_imports
+from lifecycle.runtime.imports.quick import quick_imports
 from lifecycle.sweeps import supervise
 from lifecycle.tracking import client
 from lifecycle.tracking.pages import tags

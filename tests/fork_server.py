@@ -267,7 +267,7 @@ def warm_up() -> None:
 
 def preload(tables: Path) -> None:
     """Import what a command and the process that records use."""
-    from lifecycle.runtime.lazy_imports import load_deferred, quick_imports
+    from lifecycle.runtime.imports.quick import load_deferred, quick_imports
 
     with quick_imports():
         for name in ("pandas", "hydra", "pytorch_lightning", "lifecycle.config.compose", "lifecycle.runs.group"):

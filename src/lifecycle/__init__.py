@@ -27,7 +27,7 @@ def __getattr__(name: str) -> Any:
     """
     try:
         if name == "Model":
-            from lifecycle.runtime.lazy_imports import quick_imports
+            from lifecycle.runtime.imports.quick import quick_imports
 
             with quick_imports(ours=False):
                 from lifecycle.api.model import Model

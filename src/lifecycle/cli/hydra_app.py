@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING
 from lifecycle import registry
 from lifecycle.errors import LifecycleError
 from lifecycle.profiling.clock import profiled
-from lifecycle.runtime import preloading
+from lifecycle.runtime.imports import preloading
 from lifecycle.runtime.processes import environment, is_helper
-from lifecycle.runtime.signals import interruption_kept
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -44,7 +43,7 @@ def compose_and_run(arguments: list[str]) -> None:
             if compose.has_many(request):
                 many.append(True)
                 return
-            with interruption_kept(), profiled(request, is_command=True):
+            with profiled(request, is_command=True):
                 _start(request)
         except Exception as error:
             failure.append(error)  # raised below: Hydra would wrap it in a message of its own
@@ -91,7 +90,7 @@ def _register_sweeper() -> None:
 
 def _start(request: Request) -> None:
     """Run a request, while another process imports what recording needs, which takes as long as PyTorch here."""
-    from lifecycle.runtime import lazy_imports
+    from lifecycle.runtime.imports.quick import quick_imports
     from lifecycle.tracking import client
 
     # A helper records nothing.
@@ -99,6 +98,6 @@ def _start(request: Request) -> None:
         client.warm_up(request.tracking)
     # Our own plugins neither trace a network nor run one on the device meta; those of others may.
     is_own = all(plugin.__module__.startswith("lifecycle.") for plugin in registry.loaded().values())
-    with lazy_imports.quick_imports(with_shapes=not is_own):
+    with quick_imports(with_shapes=not is_own):
         from lifecycle.runs import pipeline
     pipeline.run(request)

@@ -19,7 +19,7 @@ from lifecycle.data.columns import label_sets
 from lifecycle.data.columns.features import as_known
 from lifecycle.data.columns.targets import as_labels, as_numbers, classes
 from lifecycle.errors import RequestError, Setting
-from lifecycle.runtime.lazy_imports import complete_skops
+from lifecycle.runtime.imports.of_skops import complete_skops
 
 VALUES_AT_ONCE = 2**20
 """Values of a target that are scaled together, which bounds the memory."""

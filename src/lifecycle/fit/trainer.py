@@ -39,7 +39,7 @@ from lifecycle.fit.launch import started_helpers
 from lifecycle.fit.preflight import batch_size
 from lifecycle.profiling.clock import phase
 from lifecycle.runtime import memory
-from lifecycle.runtime.lazy_imports import complete_shapes
+from lifecycle.runtime.imports.of_torch import complete_shapes
 from lifecycle.runtime.processes import helpers_know_their_main_process, is_helper
 
 VERSION: str = vars(pl)["__version__"]

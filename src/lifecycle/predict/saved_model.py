@@ -33,7 +33,7 @@ from lifecycle.layout import MANIFEST, PREPROCESSING, WEIGHTS
 from lifecycle.predict import expected_size
 from lifecycle.predict.trained_model import Preparation, TrainedModel
 from lifecycle.runtime.files.digests import sha256
-from lifecycle.runtime.lazy_imports import complete_skops
+from lifecycle.runtime.imports.of_skops import complete_skops
 
 FORMAT = 1
 

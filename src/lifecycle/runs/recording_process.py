@@ -11,7 +11,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from lifecycle.runtime import lazy_imports
+from lifecycle.runtime.imports.deferred import hide
+from lifecycle.runtime.imports.of_scipy import defer_scipy
 from lifecycle.tracking import worker
 from lifecycle.tracking.messages import LogFigures
 
@@ -76,10 +77,10 @@ def _in_a_child(pictures: Sequence[Callable[[], None]]) -> int | None:
 
 def prepare() -> None:
     """Leave out what MLflow and scikit-learn import and recording does not use."""
-    lazy_imports.defer_scipy()  # of which neither the tables nor the pictures use anything
+    defer_scipy()  # of which neither the tables nor the pictures use anything
     # MLflow imports it in the thread that sends to a server. Figures are drawn meanwhile, and scikit-learn fails with a
     # polars that is imported in part.
-    lazy_imports.hide("polars")
+    hide("polars")
 
 
 if __name__ == "__main__":

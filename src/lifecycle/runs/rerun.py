@@ -97,9 +97,9 @@ def _record_with(found: FoundRun, request: Request, which: Which) -> None:
 
 
 def _repeat(found: FoundRun, request: Request) -> None:
-    from lifecycle.runtime import lazy_imports
+    from lifecycle.runtime.imports.quick import quick_imports
 
-    with lazy_imports.quick_imports():  # Lightning, only once the request is checked
+    with quick_imports():  # Lightning, only once the request is checked
         from lifecycle.runs import pipeline
     differences: list[Difference] = []
 

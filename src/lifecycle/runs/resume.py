@@ -70,12 +70,12 @@ def resume(
     job = resolve(replace(request, sweep=sweep))
     _check_schedule(job, record, changed, overrides)
     reopen.set_helper_arguments("resume", found, overrides, request)
-    from lifecycle.runtime import lazy_imports
+    from lifecycle.runtime.imports.quick import quick_imports
     from lifecycle.tracking import client
 
     if not is_helper():
         client.warm_up(which.tracking)
-    with lazy_imports.quick_imports():  # Lightning, only once the request is checked
+    with quick_imports():  # Lightning, only once the request is checked
         from lifecycle.runs import pipeline
     with quiet_libraries():
         points = found_run.histories(which, found) if not is_helper() else {}

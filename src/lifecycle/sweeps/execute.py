@@ -112,11 +112,11 @@ def _attempt(plan: Plan, job: PlannedJob, begun: SweepRun | None, attempt: int =
 
 
 def _run(plan: Plan, job: PlannedJob, begun: SweepRun | None, request: Request) -> None:
-    from lifecycle.runtime import lazy_imports
+    from lifecycle.runtime.imports.quick import quick_imports
     from lifecycle.tracking import client
 
     client.warm_up(plan.tracking)
-    with lazy_imports.quick_imports():
+    with quick_imports():
         from lifecycle.runs import pipeline
         from lifecycle.runs.resume import resume
     check_code(plan, job)

@@ -96,9 +96,9 @@ class _Execution:
         return GIVEN_UP if failed > self._plan.settings.retries else None
 
     def _run(self, begun: Sequence[str | None], attempts: Sequence[int]) -> None:
-        from lifecycle.runtime import lazy_imports
+        from lifecycle.runtime.imports.quick import quick_imports
 
-        with lazy_imports.quick_imports():
+        with quick_imports():
             from lifecycle.runs import group
         from lifecycle.tracking.direct import bulk
 

@@ -82,10 +82,10 @@ def run(typed: list[str]) -> None:
     others_words = [*data_overrides, *([f"data.path={options.input}"] if options.input else [])]
     job = resolve(request_record.request_of(record, [*ONE_PROCESS, *device_overrides], replaced=others_words))
     others = _other_data(found, record, data_overrides, options.input) if data_overrides or options.input else None
-    from lifecycle.runtime import lazy_imports
+    from lifecycle.runtime.imports.quick import quick_imports
 
     # Only now, when the request is known to be good: torch takes seconds to import.
-    with lazy_imports.quick_imports():
+    with quick_imports():
         from lifecycle.console import report
         from lifecycle.runs import rescore
     printer = report.Report(options.verbose)

@@ -27,9 +27,9 @@ def run(typed: list[str]) -> None:
     for name in (PICTURE, TABLE):  # not after the search, which would be lost
         if Path(name).is_dir() or not os.access(Path.cwd(), os.W_OK):
             raise RequestError([name], "cannot be written here", remedy="Change to another folder.")
-    from lifecycle.runtime import lazy_imports
+    from lifecycle.runtime.imports.quick import quick_imports
 
-    with lazy_imports.quick_imports():  # Lightning, only once the request is checked
+    with quick_imports():  # Lightning, only once the request is checked
         from lifecycle.fit.learning_rates import HIGHEST, LOWEST, STEPS
         from lifecycle.plots import learning_rates
         from lifecycle.runs import learning_rate

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from lifecycle.runtime import preloading
+from lifecycle.runtime.imports import preloading
 
 LOADED = """
 import sys
 from pathlib import Path
-from lifecycle.runtime import preloading
+from lifecycle.runtime.imports import preloading
 
 def is_loaded():
     return preloading.LIBRARY in Path("/proc/self/maps").read_text()
@@ -26,9 +26,20 @@ import torch
 assert torch.ones(3).sum() == 3
 assert preloading.load_libraries() is None
 """
+ENDING = """
+import time
+from lifecycle.runtime.imports import preloading
+
+class Slow:
+    def __del__(self, sleep=time.sleep):
+        sleep(1)  # while Python takes its modules apart, the library is there
+
+slow = Slow()
+preloading.load_libraries()
+"""
 COMPOSED = """
 import sys
-from lifecycle.runtime import preloading
+from lifecycle.runtime.imports import preloading
 for name in preloading.LOADED_BEFORE:
     __import__(name)
 
@@ -55,6 +66,12 @@ def run(script: str, folder: Path) -> subprocess.CompletedProcess[str]:
 @linux
 def test_the_library_is_loaded_before_pytorch_is_imported(tmp_path: Path) -> None:
     ended = run(LOADED, tmp_path)
+    assert (ended.returncode, ended.stderr) == (0, "")
+
+
+@linux
+def test_a_program_that_ends_while_the_library_is_loaded_ends_well(tmp_path: Path) -> None:
+    ended = run(ENDING, tmp_path)
     assert (ended.returncode, ended.stderr) == (0, "")
 
 

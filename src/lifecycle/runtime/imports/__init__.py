@@ -1,0 +1,1 @@
+"""Imports of large libraries: what most runs do not use is imported when it is used."""
