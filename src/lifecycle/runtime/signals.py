@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -42,6 +43,29 @@ def signals_raise() -> Iterator[None]:
     finally:
         for number, handler in before.items():  # after a signal, further ones are ignored until the process ends
             signal.signal(number, signal.SIG_IGN if ending else handler)
+
+
+@contextmanager
+def signals_delayed() -> Iterator[None]:
+    """Let the exception of a signal that arrives within the block be raised at its end.
+
+    An import that is interrupted leaves half a library: PyTorch ignores that NumPy could not be imported, and each use
+    of NumPy fails from then on. Signals that would end the process without an exception do so at once.
+    """
+    if threading.current_thread() is not threading.main_thread():  # where Python handles signals
+        yield
+        return
+    arrived: list[tuple[int, FrameType | None]] = []
+    handlers = {number: handler for number in ENDING if callable(handler := signal.getsignal(number))}
+    for number in handlers:
+        signal.signal(number, lambda *signalled: arrived.append(signalled))
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        for first, frame in arrived[:1]:
+            handlers[signal.Signals(first)](first, frame)
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from lifecycle.runtime.imports.of_scipy import OF_SCIPY, defer_scipy
 from lifecycle.runtime.imports.of_skops import TypeNames, complete_skops, defer_trusted_types
 from lifecycle.runtime.imports.of_torch import complete_shapes, defer_tracer, import_without_shapes
 from lifecycle.runtime.imports.of_torchmetrics import METRIC_PLOTS, METRICS, defer_metrics, without_signal
+from lifecycle.runtime.signals import signals_delayed
 
 _imports = threading.RLock()
 """Held by :func:`quick_imports` while it imports."""
@@ -29,7 +30,7 @@ def quick_imports(ours: bool = True, with_shapes: bool = True) -> Iterator[None]
             deferred.
         with_shapes: whether PyTorch knows the shapes of its operators, see :func:`import_without_shapes`.
     """
-    with _imports:
+    with _imports, signals_delayed():
         collects = gc.isenabled()
         gc.disable()
         try:
